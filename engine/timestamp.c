@@ -1,0 +1,43 @@
+#include "engine/timestamp.h"
+
+#include <stdio.h>
+
+#include "engine/datetime_text.h"
+
+const char *ty_timestamp_parse(const char *text, size_t length, int64_t *ms)
+{
+    struct ty_scanner scanner = ty_scanner_of(text, length);
+    struct ty_date date;
+    int64_t time_ms;
+    const char *problem;
+
+    if (!ty_scan_digits(&scanner, 4, &date.year) || !ty_scan_char(&scanner, "-") ||
+        !ty_scan_digits(&scanner, 2, &date.month) || !ty_scan_char(&scanner, "-") ||
+        !ty_scan_digits(&scanner, 2, &date.day))
+        return "not an RFC 3339 date-time (like 2023-01-31T13:45:00Z)";
+    if (date.year < 1)
+        return "the year is out of range (0001 to 9999)";
+    if (date.month < 1 || date.month > 12)
+        return "the month is out of range (01 to 12)";
+    if (!ty_date_exists(date))
+        return "the day does not exist in that month";
+    if (!ty_scan_char(&scanner, "Tt "))
+        return "the time of day is missing (after a T)";
+    problem = ty_scan_time(&scanner, TY_TIME_FROM_SECOND, &time_ms);
+    if (problem != NULL)
+        return problem;
+    *ms = ty_day_of_date(date) * TY_MS_PER_DAY + time_ms;
+    return NULL;
+}
+
+void ty_timestamp_format(int64_t ms, char text[TY_TIMESTAMP_TEXT_BYTES])
+{
+    int32_t day = ty_day_of_ms(ms);
+    struct ty_date date = ty_date_of_day(day);
+    unsigned rest = (unsigned)(ms - day * TY_MS_PER_DAY);
+
+    TY_ASSERT(date.year >= 0 && date.year <= 9999);
+    snprintf(text, TY_TIMESTAMP_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
+             (unsigned)date.year % 10000, (unsigned)date.month % 100, (unsigned)date.day % 100,
+             rest / 3600000 % 100, rest / 60000 % 60, rest / 1000 % 60, rest % 1000);
+}

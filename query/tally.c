@@ -1,0 +1,280 @@
+/*
+ * tally.c: the embedded API (include/tally.h) over database and queries.
+ */
+#include "tally.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/decimal.h"
+#include "engine/utf8.h"
+#include "query/rollup.h"
+
+struct tally {
+    struct ty_database *database;
+};
+
+tally_status tally_open(const tally_options *options, tally **out, tally_error *error)
+{
+    tally *db = malloc(sizeof(*db));
+    tally_status status;
+
+    if (db == NULL)
+        return ty_fail(error, TALLY_NO_MEMORY, "no memory for the database");
+    status = ty_database_open(options, NULL, NULL, &db->database, error);
+    if (status != TALLY_OK) {
+        free(db);
+        return status;
+    }
+    *out = db;
+    return TALLY_OK;
+}
+
+void tally_close(tally *db)
+{
+    if (db == NULL)
+        return;
+    ty_database_close(db->database);
+    free(db);
+}
+
+/* --- Ingest --- */
+
+/* U+0000 is refused, as the decoders do: too many programs end a text there. */
+static tally_result check_text(const char *data, size_t length, size_t length_max)
+{
+    if (length > length_max)
+        return TALLY_OUT_OF_RANGE;
+    if (length == 0)
+        return TALLY_ACCEPTED;
+    if (data == NULL || memchr(data, '\0', length) != NULL || ty_utf8_check(data, length) != length)
+        return TALLY_INVALID_FIELD;
+    return TALLY_ACCEPTED;
+}
+
+static tally_result check_event(const tally_event *event)
+{
+    tally_result result;
+
+    if (event->id_length == 0)
+        return TALLY_MISSING_FIELD;
+    result = check_text(event->id, event->id_length, TALLY_ID_BYTES_MAX);
+    if (result == TALLY_ACCEPTED)
+        result = check_text(event->source, event->source_length, TALLY_SOURCE_BYTES_MAX);
+    if (result == TALLY_ACCEPTED)
+        result = check_text(event->user_id, event->user_id_length, TALLY_USER_BYTES_MAX);
+    if (result != TALLY_ACCEPTED)
+        return result;
+    if (event->credits_micro > TALLY_CREDITS_MICRO_MAX ||
+        event->credits_micro < -TALLY_CREDITS_MICRO_MAX ||
+        event->processing_ms > (uint64_t)TALLY_PROCESSING_MS_MAX)
+        return TALLY_OUT_OF_RANGE;
+    return TALLY_ACCEPTED;
+}
+
+static void copy_event(struct ty_event *out, const tally_event *event)
+{
+    memcpy(out->customer.bytes, event->customer_id, 16);
+    memcpy(out->workflow.bytes, event->workflow_id, 16);
+    out->id = (struct ty_text){event->id, event->id_length};
+    out->source = (struct ty_text){event->source, event->source_length};
+    out->user = (struct ty_text){event->user_id, event->user_id_length};
+    out->time_ms = event->time_ms;
+    out->credits = event->credits_micro;
+    out->documents = event->documents;
+    out->pages = event->pages;
+    out->processing_ms = event->processing_ms;
+}
+
+static void fill_batch(struct ty_batch *batch, const tally_event *events, size_t count)
+{
+    ty_batch_reserve(batch, count);
+    for (size_t i = 0; i < count && !batch->failed; i++) {
+        tally_result result = check_event(&events[i]);
+        struct ty_event *event;
+
+        if (result != TALLY_ACCEPTED)
+            ty_batch_reject(batch, result, (struct ty_text){0}, NULL);
+        else if ((event = ty_batch_add(batch)) != NULL)
+            copy_event(event, &events[i]);
+    }
+}
+
+/* A caller that waits for its batch. */
+struct waiter {
+    struct ty_submission submission;
+    pthread_mutex_t lock;
+    pthread_cond_t decided;
+    int done; /* guarded by lock */
+};
+
+static void wake(struct ty_submission *submission)
+{
+    struct waiter *waiter = TY_CONTAINER_OF(submission, struct waiter, submission);
+
+    /* Signalled under the lock: the waiter's memory ends when it can take the lock again. */
+    pthread_mutex_lock(&waiter->lock);
+    waiter->done = 1;
+    pthread_cond_signal(&waiter->decided);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+static tally_status submit_and_wait(struct ty_database *database, struct ty_batch *batch)
+{
+    struct waiter waiter = {.submission = {.batch = batch, .done = wake}};
+
+    pthread_mutex_init(&waiter.lock, NULL);
+    pthread_cond_init(&waiter.decided, NULL);
+    ty_database_submit(database, &waiter.submission);
+    pthread_mutex_lock(&waiter.lock);
+    while (!waiter.done)
+        pthread_cond_wait(&waiter.decided, &waiter.lock);
+    pthread_mutex_unlock(&waiter.lock);
+    pthread_cond_destroy(&waiter.decided);
+    pthread_mutex_destroy(&waiter.lock);
+    return waiter.submission.status;
+}
+
+static void set_results(tally_result *results, const struct ty_batch *batch, size_t count)
+{
+    for (size_t i = 0; results != NULL && i < count; i++)
+        results[i] = batch == NULL || batch->failed ? TALLY_NOT_STORED : batch->outcomes[i].result;
+}
+
+tally_status tally_ingest(tally *db, const tally_event *events, size_t count, tally_result *results)
+{
+    struct ty_batch *batch = ty_database_take_batch(db->database);
+    tally_status status = TALLY_NO_MEMORY;
+
+    if (batch != NULL)
+        fill_batch(batch, events, count);
+    if (batch != NULL && !batch->failed) {
+        ty_batch_seal(batch, ty_database_secret(db->database));
+        status = submit_and_wait(db->database, batch);
+    }
+    set_results(results, batch, count);
+    ty_database_give_batch(db->database, batch);
+    return status;
+}
+
+/* --- Queries --- */
+
+static struct ty_text text_of(const char *text)
+{
+    return (struct ty_text){text, text == NULL ? 0 : strlen(text)};
+}
+
+static tally_status check_range(tally *db, const tally_range *range, struct ty_range *checked,
+                                tally_error *error)
+{
+    struct ty_clock clock = ty_database_clock(db->database);
+    struct ty_range_problem problem;
+
+    if (range->start == NULL)
+        return ty_fail(error, TALLY_INVALID, "range.start is required");
+    if ((unsigned)range->frequency > TALLY_HOURLY)
+        return ty_fail(error, TALLY_INVALID, "range.frequency %d is unknown", range->frequency);
+    if (ty_range_parse(range->frequency, text_of(range->start), text_of(range->end),
+                       ty_clock_wall_ms(&clock), checked, &problem))
+        return TALLY_OK;
+    return ty_fail(error, TALLY_INVALID, "range.%s: %s", problem.parameter, problem.message);
+}
+
+tally_status tally_usage(tally *db, const uint8_t customer_id[16], const uint8_t workflow_id[16],
+                         const tally_range *range, tally_row **out, size_t *count,
+                         tally_error *error)
+{
+    struct ty_uuid customer, workflow;
+    struct ty_range checked;
+    tally_row *rows;
+    tally_status status = check_range(db, range, &checked, error);
+
+    if (status != TALLY_OK)
+        return status;
+    if (ty_range_count(&checked) > TALLY_ROWS_MAX)
+        return ty_fail(error, TALLY_INVALID, "the range has %lld periods; at most %d are allowed",
+                       (long long)ty_range_count(&checked), TALLY_ROWS_MAX);
+    rows = calloc((size_t)ty_range_count(&checked), sizeof(*rows));
+    if (rows == NULL)
+        return ty_fail(error, TALLY_NO_MEMORY, "no memory for the rows");
+    memcpy(customer.bytes, customer_id, 16);
+    memcpy(workflow.bytes, workflow_id, 16);
+    status = ty_rollup_rows(db->database, &customer, &workflow, &checked, rows, error);
+    if (status != TALLY_OK) {
+        free(rows);
+        return status;
+    }
+    *out = rows;
+    *count = (size_t)ty_range_count(&checked);
+    return TALLY_OK;
+}
+
+tally_status tally_workflows(tally *db, const uint8_t customer_id[16], const tally_range *range,
+                             uint8_t (**ids)[16], size_t *count, tally_error *error)
+{
+    struct ty_uuid customer, *found = NULL;
+    struct ty_range checked;
+    tally_status status = check_range(db, range, &checked, error);
+
+    if (status != TALLY_OK)
+        return status;
+    memcpy(customer.bytes, customer_id, 16);
+    status = ty_rollup_workflows(db->database, &customer, &checked, &found, count, error);
+    if (status == TALLY_OK)
+        *ids = found == NULL ? NULL : &found->bytes;
+    return status;
+}
+
+void tally_free(void *memory)
+{
+    free(memory);
+}
+
+/* --- Small helpers --- */
+
+static ty_int128 from_public(tally_int128 value)
+{
+    return (ty_int128)((ty_uint128)(uint64_t)value.high << 64 | value.low);
+}
+
+size_t tally_number_format(tally_int128 value, unsigned decimals,
+                           char text[TALLY_NUMBER_TEXT_BYTES])
+{
+    TY_ASSERT(decimals == 0 || decimals == 6);
+    return decimals == 6 ? ty_decimal_format(from_public(value), text)
+                         : ty_integer_format(from_public(value), text);
+}
+
+int tally_average_time_per_page(const tally_row *row, int64_t *seconds_micro)
+{
+    ty_int128 pages = from_public(row->pages), average;
+
+    if (pages <= 0)
+        return 0;
+    average = ty_divide_half_even(from_public(row->processing_ms) * 1000, pages);
+    if (average > INT64_MAX)
+        return 0;
+    *seconds_micro = (int64_t)average;
+    return 1;
+}
+
+int tally_uuid_parse(const char *text, uint8_t uuid[16])
+{
+    struct ty_uuid parsed;
+
+    if (!ty_uuid_parse(text, strlen(text), &parsed))
+        return 0;
+    memcpy(uuid, parsed.bytes, 16);
+    return 1;
+}
+
+void tally_uuid_format(const uint8_t uuid[16], char text[37])
+{
+    struct ty_uuid value;
+
+    memcpy(value.bytes, uuid, 16);
+    ty_uuid_format(&value, text);
+    text[36] = '\0';
+}

@@ -1,0 +1,82 @@
+/*
+ * verify_internal.h: what the files of `tally verify` share. Not for others.
+ *
+ * Threads: one owner.
+ */
+#ifndef TY_QUERY_VERIFY_INTERNAL_H
+#define TY_QUERY_VERIFY_INTERNAL_H
+
+#include "engine/dedup.h"
+#include "engine/period.h"
+#include "engine/series.h"
+#include "engine/timestamp.h"
+#include "query/verify.h"
+#include "query/verify_days.h"
+#include "storage/audit.h"
+
+#define TY_VERIFY_MONTHS_MAX 4096 /* of one series with days: 300 years */
+
+/* The months of the series whose blocks are being read, summed from its days. */
+struct ty_verify_month {
+    int32_t month;
+    uint64_t stamp; /* the latest of its days */
+    struct ty_total total;
+};
+
+struct ty_verifier {
+    const struct ty_verify_options *options;
+    struct ty_verify_counts *counts;
+    struct ty_store *store;
+    const char *check;
+    uint64_t done, total;
+    struct ty_state_record state;
+    struct ty_rejects_record rejects;
+    struct ty_secret secret;
+    bool has_state, has_rejects, has_database;
+    /* series */
+    struct ty_series_table series;
+    uint64_t next_series;
+    bool series_damaged;
+    /* journal */
+    struct ty_verify_days days;
+    struct ty_dedup *dedup;
+    uint64_t first_value, next_value, journal_bytes;
+    int64_t arrival_ms;
+    bool journal_damaged; /* or with records that this program cannot sum */
+    /* blocks */
+    uint32_t block_series;
+    struct ty_verify_month months[TY_VERIFY_MONTHS_MAX];
+    size_t month_count, next_month;
+    bool months_unsure;
+    /* rejects */
+    uint64_t reject_count, reject_bytes;
+};
+
+/* ty_verify_tell reports a problem of a series (NULL: of none that is known) and period (""). */
+void ty_verify_tell(struct ty_verifier *verifier, const struct ty_series *series,
+                    const char *period, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The text of a period, which it also returns. */
+const char *ty_verify_date(tally_frequency frequency, int64_t period,
+                           char text[TY_PERIOD_TEXT_BYTES]);
+
+/* Whether a day, or a month, can be written: periods of damaged keys may be of no year. */
+bool ty_verify_is_day(int32_t day);
+bool ty_verify_is_month(int32_t month);
+
+/* verify_journal.c: what the journal's values hold together and add up to. */
+void ty_verify_value(void *context, uint64_t sequence, struct ty_journal_cursor *cursor,
+                     size_t length);
+/* A value that is there takes its place in the order, damaged or not. */
+void ty_verify_sequence(struct ty_verifier *verifier, uint64_t sequence);
+void ty_verify_journal_ends(struct ty_verifier *verifier);
+
+/* verify_blocks.c: days and months, against each other and what the journal added up to. */
+void ty_verify_day(void *context, uint32_t id, int32_t day, const struct ty_day_block *block);
+void ty_verify_month(void *context, uint32_t id, int32_t month, const struct ty_month_block *block);
+void ty_verify_damaged_block(struct ty_verifier *verifier, const struct ty_audit_damage *damage);
+/* Days that only the journal knows. */
+void ty_verify_lost_days(struct ty_verifier *verifier);
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * api_rejects.c: GET /v1/rejects: the records of streams that could not be counted, page by page.
+ * Reads wait for the disk, so they run on the pool.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "query/rejects.h"
+#include "server/api.h"
+#include "server/log.h"
+#include "server/rejects_json.h"
+
+#define LIMIT_DEFAULT  100
+#define LIMIT_MAX      1000
+#define BODY_BYTES_MAX ((size_t)8 << 20) /* a page of long records ends here */
+
+struct listing {
+    struct ty_pool_job job;
+    struct ty_http_exchange *exchange;
+    struct ty_database *database;
+    uint64_t limit;
+    uint64_t before;
+    /* The answer. */
+    struct ty_buffer body;
+    size_t count;
+    bool more;
+    tally_status status;
+    tally_error error;
+};
+
+/* Reads a parameter, a whole number from 1 to `max`; *value stays as it is when it is absent.
+ * False: it is wrong, and 422 has been answered. */
+static bool read_number(struct ty_http_exchange *exchange, const char *name, uint64_t max,
+                        const char *allowed, uint64_t *value)
+{
+    char buffer[TY_API_PARAMETER_BYTES];
+    uint64_t number = 0;
+    struct ty_text text;
+    bool valid = true;
+
+    if (!ty_api_read_parameter(exchange, name, buffer, &text))
+        return false;
+    if (text.data == NULL)
+        return true;
+    for (size_t i = 0; i < text.length && valid; i++) {
+        uint64_t digit = (uint64_t)(unsigned char)text.data[i] - '0';
+
+        valid = digit <= 9 && number <= (max - digit) / 10;
+        number = number * 10 + digit;
+    }
+    if (!valid || number == 0) {
+        ty_api_wrong_parameter(exchange, "query", name, allowed);
+        return false;
+    }
+    *value = number;
+    return true;
+}
+
+static bool read_parameters(struct listing *listing)
+{
+    listing->limit = LIMIT_DEFAULT;
+    listing->before = UINT64_MAX;
+    return read_number(listing->exchange, "limit", LIMIT_MAX,
+                       "a whole number from 1 to 1000 is allowed", &listing->limit) &&
+           read_number(listing->exchange, "after", UINT64_MAX,
+                       "the seq of a reject is allowed: a whole number from 1 on, like next of "
+                       "the page before",
+                       &listing->before);
+}
+
+static bool append_reject(void *context, const struct ty_kept_reject *kept)
+{
+    struct listing *listing = context;
+
+    if (listing->count++ != 0)
+        ty_buffer_append_char(&listing->body, ',');
+    ty_rejects_json_append(&listing->body, kept);
+    return listing->body.length < BODY_BYTES_MAX && ty_buffer_ok(&listing->body);
+}
+
+static void run(struct ty_pool_job *job)
+{
+    struct listing *listing = TY_CONTAINER_OF(job, struct listing, job);
+
+    ty_rejects_json_begin(&listing->body);
+    listing->status = ty_rejects_list(listing->database, &listing->before, (size_t)listing->limit,
+                                      append_reject, listing, &listing->more, &listing->error);
+    ty_rejects_json_end(&listing->body, listing->more, listing->before);
+}
+
+/* Says how to go on behind the damaged reject: it is lost, the older ones are not. */
+static void answer_damage(const struct listing *listing)
+{
+    char members[40];
+    struct ty_http_problem problem = {
+        .status = 500, .detail = listing->error.message, .members = members};
+
+    snprintf(members, sizeof(members), "\"next\":%" PRIu64, listing->before);
+    ty_http_answer_problem(listing->exchange, &problem, NULL);
+}
+
+static void done(struct ty_pool_job *job)
+{
+    struct listing *listing = TY_CONTAINER_OF(job, struct listing, job);
+
+    if (listing->status == TALLY_CORRUPT || listing->status == TALLY_IO)
+        ty_log_text("error", "query_failed", "problem", listing->error.message);
+    if (listing->status == TALLY_OK)
+        ty_http_answer(listing->exchange, 200, "application/json", &listing->body, NULL);
+    else if (listing->status == TALLY_CORRUPT)
+        answer_damage(listing);
+    else
+        ty_api_failure(listing->exchange, listing->status, listing->error.message);
+    ty_buffer_fini(&listing->body);
+    free(listing);
+}
+
+void ty_api_rejects(struct ty_io_loop *loop, struct ty_http_exchange *exchange)
+{
+    struct ty_database *database = ty_app_database(ty_io_loop_app(loop));
+    struct listing *listing;
+
+    if (database == NULL) {
+        ty_api_unavailable(exchange);
+        return;
+    }
+    listing = calloc(1, sizeof(*listing));
+    if (listing == NULL) {
+        ty_api_failure(exchange, TALLY_NO_MEMORY, NULL);
+        return;
+    }
+    listing->job.run = run;
+    listing->job.done = done;
+    listing->exchange = exchange;
+    listing->database = database;
+    if (!read_parameters(listing) || !ty_api_run_on_pool(loop, exchange, &listing->job))
+        free(listing);
+}

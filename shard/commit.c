@@ -1,0 +1,473 @@
+/*
+ * commit.c: batches to disk: the order of the steps is what keeps Tally's promises (shard.h).
+ *
+ *   1. decide each event, then each void, reserving memory for everything that they will need
+ *   2. one transaction: rejects, journal, a slice of dirty months, a slice of trimming, the state
+ *   3. commit
+ *   4. publish to readers; only then are the batches answered
+ *
+ * Until 3 has succeeded nothing is visible and everything can be taken back.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/timestamp.h"
+#include "shard/shard_internal.h"
+
+static uint32_t count_events(const struct ty_part *parts)
+{
+    uint64_t count = 0;
+
+    for (const struct ty_part *part = parts; part != NULL; part = part->next)
+        count += part->count;
+    TY_ASSERT(count <= UINT32_MAX);
+    return (uint32_t)count;
+}
+
+static bool reserve_candidates(struct ty_commit *commit, uint32_t count)
+{
+    uint32_t capacity = TY_MAX(commit->candidate_capacity, 1024u);
+
+    while (capacity < count)
+        capacity *= 2;
+    if (capacity == commit->candidate_capacity)
+        return true;
+    free(commit->candidates);
+    free(commit->groups);
+    free(commit->ordered);
+    commit->candidates = malloc(capacity * sizeof(*commit->candidates));
+    commit->groups = malloc(capacity * sizeof(*commit->groups));
+    commit->ordered = malloc(capacity * sizeof(*commit->ordered));
+    commit->candidate_capacity = capacity;
+    if (commit->candidates != NULL && commit->groups != NULL && commit->ordered != NULL)
+        return true;
+    commit->candidate_capacity = 0; /* What was allocated is freed by the next attempt. */
+    return false;
+}
+
+static struct ty_event *event_of(const struct ty_part *part, uint32_t i)
+{
+    return &part->batch->events[part->indexes == NULL ? part->first + i : part->indexes[i]];
+}
+
+/* --- 1. Deciding. A hard failure (no memory, storage) is a status and ends the commit; what
+ * concerns one event is its outcome. --- */
+
+static tally_result check_time(const struct ty_shard *shard, int64_t time_ms)
+{
+    if (time_ms < TALLY_TIME_MS_MIN)
+        return TALLY_TOO_OLD;
+    /* Whatever is allowed: a later year cannot be asked for, and not be written as text. */
+    if (time_ms > TY_TIMESTAMP_MS_MAX ||
+        time_ms - shard->commit.received_ms > shard->options.future_ms_max)
+        return TALLY_TOO_NEW;
+    return TALLY_ACCEPTED;
+}
+
+static tally_result check_dedup(const struct ty_shard *shard, const struct ty_event *event)
+{
+    if (shard->dedup == NULL)
+        return TALLY_ACCEPTED;
+    switch (ty_dedup_find(shard->dedup, &event->key, event->content)) {
+    case TY_DEDUP_SAME:
+        return TALLY_DUPLICATE;
+    case TY_DEDUP_CONFLICT:
+        return TALLY_ID_CONFLICT;
+    default:
+        return TALLY_ACCEPTED;
+    }
+}
+
+static tally_status find_or_add_series(struct ty_shard *shard, const struct ty_event *event,
+                                       struct ty_series **series, tally_result *result)
+{
+    *series = ty_series_find(&shard->series, &event->customer, &event->workflow);
+    if (*series != NULL)
+        return TALLY_OK;
+    if (ty_series_full(&shard->series)) {
+        *result = TALLY_SERIES_LIMIT;
+        return TALLY_OK;
+    }
+    *series = ty_series_add(&shard->series, &event->customer, &event->workflow,
+                            ty_series_next_id(&shard->series));
+    return *series == NULL ? TALLY_NO_MEMORY : TALLY_OK;
+}
+
+static void add_candidate(struct ty_commit *commit, const struct ty_event *event,
+                          struct ty_series *series)
+{
+    if (series->group_commit != commit->number) {
+        series->group_commit = commit->number;
+        series->group = commit->group_count;
+        commit->groups[commit->group_count++] = (struct ty_group){.series = series};
+    }
+    commit->groups[series->group].count++;
+    commit->candidates[commit->candidate_count++] =
+        (struct ty_candidate){.event = event, .series = series};
+}
+
+/* Counts an event that passed all checks which need no memory. */
+static tally_status accept(struct ty_shard *shard, const struct ty_event *event, int64_t time_ms,
+                           tally_result *result)
+{
+    struct ty_slot_node *slot;
+    struct ty_series *series;
+    tally_status status = find_or_add_series(shard, event, &series, result);
+
+    if (status != TALLY_OK || *result != TALLY_ACCEPTED)
+        return status;
+    status =
+        ty_hot_slot(&shard->hot, series, ty_slot_of_ms(time_ms), ty_shard_mono_ms(shard), &slot);
+    if (status != TALLY_OK)
+        return status;
+    if (!ty_hot_add(&shard->hot, slot, event)) {
+        *result = TALLY_OVERFLOW;
+        return TALLY_OK;
+    }
+    if (shard->dedup != NULL && !ty_dedup_add(shard->dedup, &event->key, event->content))
+        return TALLY_NO_MEMORY; /* The event is in the slot, but the whole commit is reverted. */
+    add_candidate(&shard->commit, event, series);
+    return TALLY_OK;
+}
+
+static tally_status decide(struct ty_shard *shard, const struct ty_event *event,
+                           tally_result *result)
+{
+    int64_t time_ms = ty_event_counts_at_ms(event, shard->commit.received_ms);
+
+    /* A retry of what was stored is a success whatever the clock says today, so ids come first. */
+    *result = check_dedup(shard, event);
+    if (*result == TALLY_ACCEPTED)
+        *result = check_time(shard, time_ms);
+    return *result == TALLY_ACCEPTED ? accept(shard, event, time_ms, result) : TALLY_OK;
+}
+
+void ty_shard_set_problem(const struct ty_shard *shard, struct ty_part *part)
+{
+    part->error = shard->error;
+    part->problem = part->error.message;
+}
+
+/* Ids are fetched from memory a little ahead of their turn. A whole part at once would be more than
+ * the caches hold beside its events: the first ones were gone again when they were needed. */
+#define IDS_AHEAD 24
+
+static void fetch_ahead(const struct ty_shard *shard, const struct ty_part *part, uint32_t i)
+{
+    if (shard->dedup != NULL && i < part->count)
+        ty_dedup_prefetch(shard->dedup, &event_of(part, i)->key);
+}
+
+/* Damage to one stored value concerns the events that need it, not the batches beside. */
+static tally_status decide_part(struct ty_shard *shard, struct ty_part *part)
+{
+    part->status = TALLY_OK;
+    for (uint32_t i = 0; i < IDS_AHEAD; i++)
+        fetch_ahead(shard, part, i);
+    for (uint32_t i = 0; i < part->count; i++) {
+        const struct ty_event *event = event_of(part, i);
+        struct ty_outcome *outcome = &part->batch->outcomes[event->record];
+        tally_status status;
+
+        fetch_ahead(shard, part, i + IDS_AHEAD);
+        status = decide(shard, event, &outcome->result);
+
+        if (status == TALLY_CORRUPT) {
+            outcome->result = TALLY_NOT_STORED;
+            part->status = TALLY_CORRUPT;
+            ty_shard_set_problem(shard, part);
+        } else if (status != TALLY_OK) {
+            return status;
+        }
+    }
+    return TALLY_OK;
+}
+
+static tally_status decide_all(struct ty_shard *shard, struct ty_part *parts)
+{
+    tally_status status = TALLY_OK;
+
+    for (struct ty_part *part = parts; part != NULL && status == TALLY_OK; part = part->next)
+        status = decide_part(shard, part);
+    return status;
+}
+
+/* --- 2. The transaction --- */
+
+/* Sorts the candidates by group; within a group they stay in order of arrival. */
+static void order_candidates(struct ty_commit *commit)
+{
+    uint32_t first = 0;
+
+    for (uint32_t i = 0; i < commit->group_count; i++) {
+        commit->groups[i].first = first;
+        first += commit->groups[i].count;
+        commit->groups[i].count = 0;
+    }
+    for (uint32_t i = 0; i < commit->candidate_count; i++) {
+        struct ty_group *group = &commit->groups[commit->candidates[i].series->group];
+
+        commit->ordered[group->first + group->count++] = i;
+    }
+}
+
+static void encode_group(struct ty_commit *commit, const struct ty_group *group)
+{
+    size_t start = ty_journal_begin_group(&commit->journal, group->series->id);
+
+    for (uint32_t i = 0; i < group->count; i++)
+        ty_journal_put_event(&commit->journal,
+                             commit->candidates[commit->ordered[group->first + i]].event,
+                             commit->received_ms);
+    ty_journal_end_group(&commit->journal, start);
+}
+
+static tally_status encode_journal(struct ty_commit *commit, uint64_t sequence)
+{
+    struct ty_journal_header header = {.received_ms = commit->received_ms,
+                                       .arrival_ms = commit->arrival_ms};
+
+    order_candidates(commit);
+    commit->journal.length = 0;
+    ty_journal_begin(&commit->journal, &header);
+    for (uint32_t i = 0; i < commit->group_count; i++) {
+        const struct ty_series *series = commit->groups[i].series;
+
+        if (!series->stored)
+            ty_journal_put_series(&commit->journal, series->id, &series->customer,
+                                  &series->workflow);
+    }
+    for (uint32_t i = 0; i < commit->group_count; i++)
+        encode_group(commit, &commit->groups[i]);
+    for (uint32_t i = 0; i < commit->void_count; i++)
+        ty_journal_put_void(&commit->journal, commit->voids[i], commit->received_ms);
+    ty_journal_finish(&commit->journal, sequence);
+    return ty_buffer_ok(&commit->journal) ? TALLY_OK : TALLY_NO_MEMORY;
+}
+
+static tally_status store_events(struct ty_shard *shard, struct ty_state_record *state)
+{
+    struct ty_commit *commit = &shard->commit;
+    tally_status status = encode_journal(commit, ++state->last_sequence);
+
+    for (uint32_t i = 0; i < commit->group_count && status == TALLY_OK; i++) {
+        const struct ty_series *series = commit->groups[i].series;
+
+        if (!series->stored)
+            status = ty_store_put_series(shard->store, series->id, &series->customer,
+                                         &series->workflow, &shard->error);
+    }
+    if (status == TALLY_OK)
+        status = ty_store_append_journal(shard->store, state->last_sequence, commit->journal.data,
+                                         commit->journal.length, &shard->error);
+    state->journal_bytes += commit->journal.length;
+    return status;
+}
+
+static tally_status keep_rejects_of(struct ty_shard *shard, const struct ty_part *part,
+                                    struct ty_rejects_record *rejects)
+{
+    tally_status status = TALLY_OK;
+
+    for (size_t i = 0; i < part->reject_count && status == TALLY_OK; i++) {
+        uint8_t identity[TY_REJECT_IDENTITY_BYTES];
+
+        ty_reject_identify(&part->rejects[i], &shard->secret, identity);
+        status = ty_store_keep_reject(shard->store, &part->rejects[i], identity,
+                                      shard->commit.received_ms, shard->options.reject_bytes_max,
+                                      rejects, &shard->error);
+    }
+    shard->commit.rejects += part->reject_count;
+    return status;
+}
+
+static tally_status keep_rejects(struct ty_shard *shard, const struct ty_part *parts,
+                                 struct ty_rejects_record *rejects)
+{
+    tally_status status = TALLY_OK;
+
+    for (; parts != NULL && status == TALLY_OK; parts = parts->next)
+        status = keep_rejects_of(shard, parts, rejects);
+    if (status == TALLY_OK && rejects->last_seq != shard->rejects.last_seq)
+        status = ty_store_put_rejects(shard->store, rejects, &shard->error);
+    return status;
+}
+
+/* Whether there is a journal value to be written: of events or voids. */
+static bool has_events(const struct ty_commit *commit)
+{
+    return commit->candidate_count != 0 || commit->void_count != 0;
+}
+
+/* The first journal sequence that no commit before this one has published. */
+static uint64_t first_unpublished(const struct ty_commit *commit,
+                                  const struct ty_state_record *state)
+{
+    return has_events(commit) ? state->last_sequence : state->last_sequence + 1;
+}
+
+static tally_status fill_transaction(struct ty_shard *shard, struct ty_state_record *state)
+{
+    struct ty_commit *commit = &shard->commit;
+    tally_status status = has_events(commit) ? store_events(shard, state) : TALLY_OK;
+
+    state->arrival_ms = commit->arrival_ms;
+    if (status == TALLY_OK)
+        status = ty_shard_write_months(shard, state, first_unpublished(commit, state), false,
+                                       &commit->written);
+    if (status == TALLY_OK)
+        status = ty_shard_trim(shard, state, commit->arrival_ms, &commit->trimmed);
+    if (status == TALLY_OK)
+        status = ty_store_put_state(shard->store, state, &shard->error);
+    return status;
+}
+
+/* --- 4. After the commit --- */
+
+/* What a commit that succeeded, or needed no transaction, did for rejects. */
+static void count_rejects(struct ty_shard *shard, const struct ty_rejects_record *rejects)
+{
+    uint64_t kept = rejects->last_seq - shard->rejects.last_seq;
+
+    if (shard->commit.rejects != kept)
+        ty_atomic_add(&shard->stats.rejects_resent, shard->commit.rejects - kept,
+                      memory_order_relaxed);
+    ty_shard_publish_rejects(shard, rejects);
+}
+
+static void publish(struct ty_shard *shard, const struct ty_state_record *state,
+                    const struct ty_rejects_record *rejects)
+{
+    struct ty_commit *commit = &shard->commit;
+
+    /* The months written hold the events up to the commit before this one. */
+    ty_hot_written(&shard->hot, first_unpublished(commit, state) - 1,
+                   shard->hot.bytes > shard->options.hot_bytes, ty_shard_mono_ms(shard));
+    ty_hot_publish(&shard->hot, state->last_sequence, ty_shard_mono_ms(shard));
+    for (uint32_t i = 0; i < commit->group_count; i++)
+        commit->groups[i].series->stored = true;
+    shard->state = *state;
+    count_rejects(shard, rejects);
+    ty_atomic_add(&shard->stats.commits, 1, memory_order_relaxed);
+    ty_atomic_add(&shard->stats.voided, commit->void_count, memory_order_relaxed);
+    ty_atomic_add(&shard->stats.checkpointed_months, commit->written, memory_order_relaxed);
+    ty_atomic_add(&shard->stats.trimmed_values, commit->trimmed, memory_order_relaxed);
+}
+
+/* Takes back everything that deciding did in memory. */
+static void revert(struct ty_shard *shard)
+{
+    struct ty_commit *commit = &shard->commit;
+
+    ty_hot_revert(&shard->hot);
+    for (uint32_t i = 0; shard->dedup != NULL && i < commit->candidate_count; i++)
+        ty_dedup_remove(shard->dedup, &commit->candidates[i].event->key);
+}
+
+static void fail_part(struct ty_shard *shard, struct ty_part *part, tally_status status)
+{
+    part->status = status;
+    ty_shard_set_problem(shard, part);
+    for (uint32_t i = 0; i < part->count; i++)
+        part->batch->outcomes[event_of(part, i)->record].result = TALLY_NOT_STORED;
+    for (size_t i = 0; i < part->void_count; i++)
+        part->voids[i].result = TY_VOID_NOT_STORED;
+}
+
+static void count_results(struct ty_shard *shard, const struct ty_part *parts)
+{
+    uint64_t counts[TY_RESULTS] = {0};
+
+    for (const struct ty_part *part = parts; part != NULL; part = part->next)
+        for (uint32_t i = 0; i < part->count; i++)
+            counts[part->batch->outcomes[event_of(part, i)->record].result]++;
+    for (size_t i = 0; i < TY_RESULTS; i++)
+        if (counts[i] != 0)
+            ty_atomic_add(&shard->stats.results[i], counts[i], memory_order_relaxed);
+}
+
+static void begin_commit(struct ty_shard *shard)
+{
+    struct ty_commit *commit = &shard->commit;
+
+    commit->number++;
+    commit->candidate_count = commit->group_count = commit->void_count = 0;
+    commit->rejects = 0;
+    commit->received_ms = ty_clock_wall_ms(&shard->options.clock);
+    commit->arrival_ms = ty_arrival_advance(&shard->arrival, commit->received_ms,
+                                            ty_clock_mono_ns(&shard->options.clock));
+    if (shard->dedup != NULL)
+        ty_dedup_advance(shard->dedup, commit->arrival_ms);
+    shard->error.message[0] = '\0';
+}
+
+/* Steps 1 to 4 with a transaction open. Ends it. */
+static tally_status run_commit(struct ty_shard *shard, struct ty_part *parts)
+{
+    struct ty_state_record state = shard->state;
+    struct ty_rejects_record rejects = shard->rejects;
+    tally_status status = decide_all(shard, parts);
+
+    if (status == TALLY_OK)
+        status = ty_shard_decide_voids(shard, parts, state.last_sequence + 1);
+    if (status == TALLY_OK)
+        status = keep_rejects(shard, parts, &rejects);
+    if (status == TALLY_OK && !has_events(&shard->commit) &&
+        rejects.last_seq == shard->rejects.last_seq) {
+        ty_store_abort(shard->store); /* All of it was stored before, or is refused. */
+        count_rejects(shard, &rejects);
+        return TALLY_OK;
+    }
+    if (status == TALLY_OK)
+        status = fill_transaction(shard, &state);
+    if (status != TALLY_OK)
+        ty_store_abort(shard->store);
+    else
+        status = ty_store_commit(shard->store, &shard->error);
+    if (status == TALLY_OK)
+        publish(shard, &state, &rejects);
+    else
+        revert(shard);
+    return status;
+}
+
+static tally_status commit_parts(struct ty_shard *shard, struct ty_part *parts)
+{
+    tally_status status;
+
+    if (shard->failed)
+        return ty_fail(&shard->error, TALLY_FAILED,
+                       "an earlier commit failed halfway; the database must be reopened");
+    begin_commit(shard);
+    if (!reserve_candidates(&shard->commit, count_events(parts)))
+        return ty_fail(&shard->error, TALLY_NO_MEMORY, "no memory for the commit");
+    status = ty_store_begin(shard->store, &shard->error);
+    if (status != TALLY_OK)
+        return status;
+    if (ty_shard_is_full(shard)) {
+        ty_store_abort(shard->store);
+        return TALLY_FULL;
+    }
+    return run_commit(shard, parts);
+}
+
+void ty_shard_commit(struct ty_shard *shard, struct ty_part *parts)
+{
+    int64_t start_ns = ty_clock_mono_ns(&shard->options.clock);
+    tally_status status = commit_parts(shard, parts);
+
+    if (status == TALLY_UNKNOWN)
+        shard->failed = true;
+    if (status == TALLY_NO_MEMORY && shard->error.message[0] == '\0')
+        ty_fail(&shard->error, status, "no memory for the events");
+    for (struct ty_part *part = parts; part != NULL && status != TALLY_OK; part = part->next)
+        fail_part(shard, part, status);
+    count_results(shard, parts);
+    if (status != TALLY_OK)
+        ty_atomic_add(&shard->stats.commit_failures, 1, memory_order_relaxed);
+    ty_histogram_record(&shard->stats.commit_time,
+                        ty_clock_mono_ns(&shard->options.clock) - start_ns);
+    ty_hot_rest(&shard->hot, ty_shard_mono_ms(shard), shard->options.checkpoint_ms,
+                shard->options.hot_bytes);
+    ty_shard_publish_gauges(shard);
+}

@@ -1,0 +1,117 @@
+/*
+ * shard.h: a single-threaded database: series, hot totals, dedup index, journal and blocks of the
+ * customers that live on it, and the loop that takes batches to disk.
+ *
+ * A shard does nothing by itself: whoever owns it calls ty_shard_commit() and ty_shard_maintain().
+ * In production that is its writer thread (writer.h), in a simulation the test; clock, storage
+ * faults and input are arguments.
+ *
+ * Threads: everything only the owner, but ty_shard_view() and ty_shard_stats(), whose results any
+ * thread may use as hot.h, series.h, snapshot.h and stats.h say.
+ */
+#ifndef TY_SHARD_SHARD_H
+#define TY_SHARD_SHARD_H
+
+#include "engine/batch.h"
+#include "engine/clock.h"
+#include "engine/hot.h"
+#include "engine/reject.h"
+#include "engine/void.h"
+#include "shard/stats.h"
+#include "storage/store.h"
+
+struct ty_shard_options {
+    const char *path;
+    uint64_t map_bytes;
+    bool sync;
+    int64_t dedup_window_ms; /* 0: no deduplication */
+    uint64_t dedup_memory_bytes;
+    int64_t journal_retention_ms;
+    uint64_t journal_bytes_max;
+    uint64_t reject_bytes_max;
+    uint64_t hot_bytes;
+    uint64_t series_max;
+    int64_t future_ms_max;
+    int64_t checkpoint_ms; /* how long a month may be dirty before it is written */
+    struct ty_clock clock;
+    const struct ty_faults *faults; /* borrowed; NULL in production */
+};
+
+#define TY_CHECKPOINT_MS INT64_C(20000)
+
+/* The part of a batch that concerns one shard, or rejects to be kept, or voids. */
+struct ty_part {
+    struct ty_part *next;
+    struct ty_batch *batch;  /* NULL in a part without events */
+    const uint32_t *indexes; /* of its events in batch->events; NULL: the ones from `first` on */
+    uint32_t first;
+    uint32_t count;
+    const struct ty_reject *rejects; /* borrowed with their texts; NULL when there are none */
+    size_t reject_count;
+    struct ty_void *voids; /* of events that earlier commits accepted; borrowed */
+    size_t void_count;
+    uint64_t weight;                    /* the writer's: what the part counts for in its queue */
+    tally_status status;                /* filled by ty_shard_commit() */
+    const char *problem;                /* NULL, or a sentence that lives as long as the part */
+    tally_error error;                  /* the sentence: shards must not share the batch's arena */
+    void (*done)(struct ty_part *part); /* called by the writer when the part is decided */
+    struct ty_submission *submission;   /* for `done`; the shard does not use it */
+};
+
+struct ty_shard;
+
+/* ty_shard_read_database tells whether a shard exists in a directory and, if so, its record.
+ * Creates nothing. */
+tally_status ty_shard_read_database(const struct ty_shard_options *options,
+                                    struct ty_database_record *database, bool *found,
+                                    tally_error *error);
+
+/*
+ * ty_shard_open opens a shard and recovers it. An existing one must have the record's database id
+ * and shard number, and keeps its own record. A missing one is created with the record when
+ * `may_create` is set; so is one that holds no events and belongs to another database: what a
+ * creation that was interrupted leaves.
+ */
+tally_status ty_shard_open(const struct ty_shard_options *options,
+                           const struct ty_database_record *database, bool may_create,
+                           struct ty_shard **shard, tally_error *error);
+
+/* ty_shard_close writes what is dirty (`flush`) and frees everything; NULL is fine. */
+void ty_shard_close(struct ty_shard *shard, bool flush);
+
+/*
+ * ty_shard_commit decides every event of the parts and makes the accepted ones durable and
+ * visible, takes the events of the voids that are not void yet out again, and keeps every reject
+ * of the parts that is not kept already, all in one transaction. Sets each part's status, the
+ * outcomes of its records and the results of its voids:
+ *   TALLY_OK        every event and void is decided, every reject durable.
+ *   TALLY_FULL, TALLY_NO_MEMORY, TALLY_IO   nothing was stored; the shard goes on.
+ *   TALLY_CORRUPT   a stored value that an event or void needs is damaged: those are not stored.
+ *   TALLY_UNKNOWN   the commit may or may not have happened; the shard takes no more (_FAILED).
+ */
+void ty_shard_commit(struct ty_shard *shard, struct ty_part *parts);
+
+/*
+ * ty_shard_maintain does what is due without events: writes months that have been dirty for long,
+ * trims the journal, lets memory go. Returns the milliseconds until it should be called again (a
+ * commit does a slice of the same work, so a busy shard needs it rarely).
+ */
+int64_t ty_shard_maintain(struct ty_shard *shard);
+
+/* ty_shard_flush writes every dirty month, in as many commits as it takes. */
+tally_status ty_shard_flush(struct ty_shard *shard, tally_error *error);
+
+/* What readers need. */
+struct ty_shard_view {
+    const struct ty_series_table *series;
+    struct ty_hot *hot;
+    struct ty_store *store;
+};
+
+struct ty_shard_view ty_shard_view(struct ty_shard *shard);
+struct ty_shard_stats *ty_shard_stats(struct ty_shard *shard);
+
+/* ty_shard_check asserts the invariants of everything in memory. For tests, between commits. */
+void ty_shard_check(const struct ty_shard *shard);
+
+#endif

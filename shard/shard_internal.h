@@ -1,0 +1,100 @@
+/*
+ * shard_internal.h: what the files of a shard share. Not for others.
+ */
+#ifndef TY_SHARD_SHARD_INTERNAL_H
+#define TY_SHARD_SHARD_INTERNAL_H
+
+#include "engine/arrival.h"
+#include "engine/dedup.h"
+#include "shard/shard.h"
+
+/* An event that the commit being built accepts. */
+struct ty_candidate {
+    const struct ty_event *event;
+    struct ty_series *series;
+};
+
+/* One series' candidates in the commit being built. */
+struct ty_group {
+    struct ty_series *series;
+    uint32_t first; /* place of its first candidate in `ordered` */
+    uint32_t count;
+};
+
+/* The commit being built; its memory is kept from commit to commit. */
+struct ty_commit {
+    uint64_t number; /* counts every attempt, so that series know whether a mark is theirs */
+    int64_t received_ms;
+    int64_t arrival_ms;
+    struct ty_candidate *candidates; /* in order of arrival */
+    uint32_t candidate_count;
+    uint32_t candidate_capacity;
+    struct ty_group *groups; /* as many as candidates at most */
+    uint32_t group_count;
+    uint32_t *ordered;            /* indexes of candidates, group by group */
+    const struct ty_void **voids; /* that are carried out */
+    uint32_t void_count;
+    uint32_t void_capacity;
+    struct ty_buffer journal;
+    uint64_t written; /* months stored on the way */
+    uint64_t trimmed; /* journal values deleted on the way */
+    uint64_t rejects; /* in all parts, kept before or not */
+};
+
+struct ty_shard {
+    struct ty_shard_options options;
+    struct ty_store *store;
+    struct ty_series_table series;
+    struct ty_hot hot;
+    struct ty_dedup *dedup; /* NULL: switched off */
+    struct ty_secret secret;
+    struct ty_state_record state;
+    struct ty_rejects_record rejects;
+    struct ty_arrival arrival;
+    struct ty_commit commit;
+    struct ty_shard_stats stats;
+    uint64_t released_at;     /* commit.number when memory last went back to the kernel */
+    int64_t space_checked_ns; /* when the space was last looked at, monotonic */
+    bool full;
+    bool failed;
+    tally_error error; /* of the last failure, for the parts' problem text */
+};
+
+/* recover.c */
+tally_status ty_shard_recover(struct ty_shard *shard, tally_error *error);
+
+/*
+ * void.c. ty_shard_decide_voids, within a commit's transaction and after its events, decides the
+ * voids of the parts: those to be carried out are taken out of their slots, marked in the store as
+ * done by the journal value `sequence`, and listed in commit.voids.
+ */
+tally_status ty_shard_decide_voids(struct ty_shard *shard, struct ty_part *parts,
+                                   uint64_t sequence);
+/* The text goes into the part: other shards may be deciding other parts of the batch right now, and
+ * its arena has no lock. */
+void ty_shard_set_problem(const struct ty_shard *shard, struct ty_part *part);
+
+/*
+ * checkpoint.c. The first two work within a transaction, whose state they update.
+ *
+ * ty_shard_write_months stores dirty months: those that are due, or all (`everything`), up to a
+ * bound. `next` is the first journal sequence that is not published yet: what is stored is complete
+ * up to the one before it. A month whose stored values turn out damaged is passed over, counted
+ * and stays dirty: the journal keeps its events.
+ */
+tally_status ty_shard_write_months(struct ty_shard *shard, struct ty_state_record *state,
+                                   uint64_t next, bool everything, uint64_t *written);
+/* ty_shard_trim deletes a few journal values that nothing needs any more. */
+tally_status ty_shard_trim(struct ty_shard *shard, struct ty_state_record *state,
+                           int64_t arrival_ms, uint64_t *trimmed);
+/* Whether events must be refused for lack of space. Within a transaction. */
+bool ty_shard_is_full(struct ty_shard *shard);
+/* Looks at the file system for the gauge of it; at times, not at every commit. */
+void ty_shard_publish_disk(struct ty_shard *shard);
+
+int64_t ty_shard_mono_ms(const struct ty_shard *shard);
+/* A commit of rejects, or one that dropped some, has succeeded. */
+void ty_shard_publish_rejects(struct ty_shard *shard, const struct ty_rejects_record *rejects);
+void ty_shard_publish_gauges(struct ty_shard *shard);
+
+#endif

@@ -1,0 +1,194 @@
+#include "shard/writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Events and voids weigh 1; a reject weighs what an event does for every 64 bytes that are kept of
+ * it. */
+#define COMMIT_WEIGHT_MAX   ((uint64_t)32768)   /* taken into one commit, a single part excepted */
+#define QUEUE_WEIGHT_MAX    ((uint64_t)1 << 20) /* waiting */
+#define REJECT_WEIGHT_BYTES 64
+
+struct ty_writer {
+    struct ty_shard *shard;
+    struct ty_shard_stats *stats;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards the members below */
+    pthread_cond_t filled;
+    struct ty_part *first;
+    struct ty_part **last; /* where the next part is linked */
+    uint64_t queued_weight;
+    uint64_t queued_events; /* and rejects, and voids */
+    uint64_t queued_parts;
+    bool stopping;
+};
+
+static void publish_queue(struct ty_writer *writer)
+{
+    ty_atomic_store(&writer->stats->queued_events, writer->queued_events, memory_order_relaxed);
+    ty_atomic_store(&writer->stats->queued_batches, writer->queued_parts, memory_order_relaxed);
+}
+
+static uint64_t weigh(const struct ty_part *part)
+{
+    uint64_t weight = part->count + part->void_count;
+
+    for (size_t i = 0; i < part->reject_count; i++) {
+        size_t length = part->rejects[i].record.length;
+
+        weight += 1 + TY_MIN(length, TY_REJECT_RECORD_BYTES_MAX) / REJECT_WEIGHT_BYTES;
+    }
+    return weight;
+}
+
+/* Takes parts off the queue, at least one if there is any. Under the lock. */
+static struct ty_part *take_parts(struct ty_writer *writer)
+{
+    struct ty_part *taken = writer->first, **end = &taken;
+    uint64_t weight = 0;
+
+    while (*end != NULL && (end == &taken || weight + (*end)->weight <= COMMIT_WEIGHT_MAX)) {
+        weight += (*end)->weight;
+        writer->queued_events -= (*end)->count + (*end)->reject_count + (*end)->void_count;
+        writer->queued_parts--;
+        end = &(*end)->next;
+    }
+    writer->first = *end;
+    if (writer->first == NULL)
+        writer->last = &writer->first;
+    *end = NULL;
+    writer->queued_weight -= weight;
+    publish_queue(writer);
+    return taken;
+}
+
+/* Waits for parts, at most timeout_ms. NULL when there are none. */
+static struct ty_part *wait_for_parts(struct ty_writer *writer, int64_t timeout_ms, bool *stopping)
+{
+    struct timespec until;
+    struct ty_part *parts;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&writer->lock);
+    while (writer->first == NULL && !writer->stopping)
+        if (pthread_cond_timedwait(&writer->filled, &writer->lock, &until) == ETIMEDOUT)
+            break;
+    parts = take_parts(writer);
+    *stopping = writer->stopping;
+    pthread_mutex_unlock(&writer->lock);
+    return parts;
+}
+
+static void finish_parts(struct ty_part *part)
+{
+    while (part != NULL) {
+        struct ty_part *next = part->next; /* done() may free the part */
+
+        part->done(part);
+        part = next;
+    }
+}
+
+static void *run(void *argument)
+{
+    struct ty_writer *writer = argument;
+    int64_t timeout_ms = 0;
+    bool stopping = false;
+
+    for (;;) {
+        struct ty_part *parts = wait_for_parts(writer, timeout_ms, &stopping);
+
+        if (parts != NULL) {
+            ty_shard_commit(writer->shard, parts);
+            finish_parts(parts);
+            timeout_ms = 1000;
+        } else if (stopping) {
+            return NULL;
+        } else {
+            timeout_ms = ty_shard_maintain(writer->shard);
+        }
+    }
+}
+
+static bool init_sync(struct ty_writer *writer)
+{
+    pthread_condattr_t attributes;
+
+    if (pthread_condattr_init(&attributes) != 0)
+        return false;
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    if (pthread_cond_init(&writer->filled, &attributes) != 0) {
+        pthread_condattr_destroy(&attributes);
+        return false;
+    }
+    pthread_condattr_destroy(&attributes);
+    return pthread_mutex_init(&writer->lock, NULL) == 0;
+}
+
+struct ty_writer *ty_writer_start(struct ty_shard *shard)
+{
+    struct ty_writer *writer = calloc(1, sizeof(*writer));
+
+    if (writer == NULL)
+        return NULL;
+    writer->shard = shard;
+    writer->stats = ty_shard_stats(shard);
+    writer->last = &writer->first;
+    if (init_sync(writer) && pthread_create(&writer->thread, NULL, run, writer) == 0)
+        return writer;
+    free(writer);
+    return NULL;
+}
+
+bool ty_writer_push(struct ty_writer *writer, struct ty_part *first)
+{
+    uint64_t weight = 0, events = 0, parts = 0;
+    struct ty_part *last = first;
+    bool fits;
+
+    for (struct ty_part *part = first; part != NULL; part = part->next) {
+        part->weight = weigh(part);
+        weight += part->weight;
+        events += part->count + part->reject_count + part->void_count;
+        parts++;
+        last = part;
+    }
+    pthread_mutex_lock(&writer->lock);
+    fits = !writer->stopping &&
+           (writer->queued_weight == 0 || writer->queued_weight + weight <= QUEUE_WEIGHT_MAX);
+    if (fits) {
+        *writer->last = first;
+        writer->last = &last->next;
+        writer->queued_weight += weight;
+        writer->queued_events += events;
+        writer->queued_parts += parts;
+        publish_queue(writer);
+        pthread_cond_signal(&writer->filled);
+    }
+    pthread_mutex_unlock(&writer->lock);
+    if (!fits)
+        ty_atomic_add(&writer->stats->busy_batches, 1, memory_order_relaxed);
+    return fits;
+}
+
+void ty_writer_stop(struct ty_writer *writer)
+{
+    if (writer == NULL)
+        return;
+    pthread_mutex_lock(&writer->lock);
+    writer->stopping = true;
+    pthread_cond_signal(&writer->filled);
+    pthread_mutex_unlock(&writer->lock);
+    pthread_join(writer->thread, NULL);
+    pthread_cond_destroy(&writer->filled);
+    pthread_mutex_destroy(&writer->lock);
+    free(writer);
+}

@@ -1,0 +1,260 @@
+/*
+ * test_reshard.c: a dump of a shard in any state, loaded into other numbers of shards, gives the
+ * same totals: what blocks have and what is replayed fit together there as well.
+ */
+#include "query/usage.h"
+#include "storage/dump.h"
+#include "tests/support/random.h"
+#include "tests/support/shard_world.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+TestSuite(reshard);
+
+#define CUSTOMERS 9
+#define WORKFLOWS 2
+#define BATCH_MAX 12
+#define DAYS      70
+#define SENT_MAX  4096
+
+static struct ty_world old_world, new_world, last_world;
+static tally_error problem;
+
+#define assert_ok(call) cr_assert_eq(call, TALLY_OK, "%s", problem.message)
+
+/* --- Moving --- */
+
+static bool append_to(void *context, const void *data, size_t length)
+{
+    ty_buffer_append(context, data, length);
+    return true;
+}
+
+static bool go_on(void *context, uint64_t bytes, uint64_t entries)
+{
+    (void)context;
+    (void)bytes;
+    (void)entries;
+    return true;
+}
+
+static const struct ty_copy_watch watch = {go_on, NULL};
+
+static void dump(const struct ty_world *from, unsigned shards, struct ty_buffer *out)
+{
+    const struct ty_dump_sink sink = {append_to, out};
+    struct ty_outside *views[8];
+    uint64_t entries;
+
+    for (unsigned i = 0; i < TY_MAX(shards, 1u); i++) {
+        char path[2048];
+
+        snprintf(path, sizeof(path), "%s/shard-%03u", from->directory.path, i);
+        assert_ok(ty_outside_open(shards == 0 ? from->directory.path : path, TY_OUTSIDE_SHARED, 0,
+                                  &views[i], &problem));
+    }
+    assert_ok(ty_dump_write(views, TY_MAX(shards, 1u), &watch, &sink, &entries, &problem));
+    for (unsigned i = 0; i < TY_MAX(shards, 1u); i++)
+        ty_outside_close(views[i]);
+}
+
+static ssize_t read_dump(void *context, void *data, size_t length)
+{
+    struct ty_text *left = context;
+    size_t got = TY_MIN(length, left->length);
+
+    memcpy(data, left->data, got);
+    left->data += got;
+    left->length -= got;
+    return (ssize_t)got;
+}
+
+/* Moves the database of a world (`from_shards` 0: its one shard, without a database) into the empty
+ * directory of another. */
+static void move(const struct ty_world *from, unsigned from_shards, struct ty_world *to,
+                 unsigned shards)
+{
+    struct ty_buffer bytes = {0};
+    struct ty_text left;
+    struct ty_dump_reader reader = {.read = read_dump, .context = &left};
+    struct ty_dump_record record;
+    struct ty_load *load = ty_load_open(to->directory.path, shards);
+    uint64_t entries;
+    bool found = true;
+
+    dump(from, from_shards, &bytes);
+    left = (struct ty_text){bytes.data, bytes.length};
+    while (found) {
+        assert_ok(ty_dump_next(&reader, &record, &found, &problem));
+        if (found)
+            assert_ok(ty_load_record(load, &record, &problem));
+    }
+    assert_ok(ty_load_finish(load, &watch, &entries, &problem));
+    cr_assert_eq(ty_load_shards(load), shards);
+    ty_load_close(load);
+    ty_dump_reader_fini(&reader);
+    ty_buffer_fini(&bytes);
+}
+
+/* --- Comparing --- */
+
+/* Days and months of all series. */
+struct totals {
+    struct ty_total days[CUSTOMERS][WORKFLOWS][DAYS];
+    struct ty_total months[CUSTOMERS][WORKFLOWS][3];
+};
+
+static void ask(const struct ty_shard_view *view, unsigned customer, unsigned workflow,
+                struct totals *totals)
+{
+    struct ty_range days = ty_world_range(TALLY_DAILY, "2022-12-20", "2023-02-27");
+    struct ty_range months = ty_world_range(TALLY_MONTHLY, "2022-12", "2023-02");
+    struct ty_uuid customer_id = ty_world_customer(customer);
+    struct ty_uuid workflow_id = ty_world_workflow(workflow);
+    struct ty_series *series = ty_series_find(view->series, &customer_id, &workflow_id);
+
+    cr_assert_eq(ty_range_count(&days), DAYS);
+    assert_ok(ty_usage_totals(view, series, &days, totals->days[customer][workflow], &problem));
+    assert_ok(ty_usage_totals(view, series, &months, totals->months[customer][workflow], &problem));
+}
+
+static void ask_shard(struct totals *totals)
+{
+    struct ty_shard_view view = ty_shard_view(old_world.shard);
+
+    memset(totals, 0, sizeof(*totals));
+    for (unsigned c = 0; c < CUSTOMERS; c++)
+        for (unsigned w = 0; w < WORKFLOWS; w++)
+            ask(&view, c, w, totals);
+}
+
+static void check_database(struct ty_database *database, const struct totals *wanted)
+{
+    static struct totals found;
+
+    memset(&found, 0, sizeof(found));
+    for (unsigned c = 0; c < CUSTOMERS; c++) {
+        struct ty_uuid customer = ty_world_customer(c);
+        struct ty_shard_view view = ty_shard_view(ty_database_shard_of(database, &customer));
+
+        for (unsigned w = 0; w < WORKFLOWS; w++) {
+            ask(&view, c, w, &found);
+            for (unsigned i = 0; i < DAYS; i++)
+                cr_assert(ty_total_equal(&found.days[c][w][i], &wanted->days[c][w][i]),
+                          "day %u of customer %u, workflow %u", i, c, w);
+            for (unsigned i = 0; i < 3; i++)
+                cr_assert(ty_total_equal(&found.months[c][w][i], &wanted->months[c][w][i]),
+                          "month %u of customer %u, workflow %u", i, c, w);
+        }
+    }
+}
+
+/* --- Filling --- */
+
+static struct sent {
+    char id[16];
+    struct ty_event event;
+    int64_t at_ms;
+} sent[SENT_MAX];
+static unsigned sent_count;
+
+static void commit_some(struct ty_random *random)
+{
+    struct ty_event events[BATCH_MAX];
+    tally_result results[BATCH_MAX];
+    unsigned count = 1 + (unsigned)ty_random_below(random, BATCH_MAX);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct sent *one = &sent[sent_count++];
+
+        snprintf(one->id, sizeof(one->id), "e%u", sent_count);
+        one->event = ty_world_event(&old_world, (unsigned)ty_random_below(random, CUSTOMERS),
+                                    (unsigned)ty_random_below(random, WORKFLOWS), one->id);
+        one->event.credits = (int64_t)ty_random_below(random, 1000000) - 300000;
+        if (ty_random_below(random, 4) == 0)
+            one->event.time_ms = TALLY_TIME_OF_ARRIVAL;
+        else /* a few of many days, so that months get dirty again and again */
+            one->event.time_ms -= (int64_t)ty_random_below(random, 40) * 86400000;
+        one->at_ms = old_world.wall_ms;
+        events[i] = one->event;
+    }
+    cr_assert_eq(ty_world_commit(&old_world, events, count, results), TALLY_OK, "%s",
+                 old_world.problem);
+    for (unsigned i = 0; i < count; i++)
+        cr_assert_eq(results[i], TALLY_ACCEPTED);
+}
+
+/* Ids of the last half hour are known on their new shards, and count once. */
+static void check_ids(struct ty_world *world, struct ty_database *database)
+{
+    for (unsigned i = 0; i < sent_count; i++) {
+        tally_result result;
+
+        if (sent[i].at_ms < world->wall_ms - 1800000)
+            continue;
+        cr_assert_eq(ty_world_submit(world, database, &sent[i].event, 1, &result), TALLY_OK, "%s",
+                     world->problem);
+        cr_assert_eq(result, TALLY_DUPLICATE, "%s", sent[i].id);
+    }
+}
+
+static void begin_world(struct ty_world *world)
+{
+    ty_world_init(world);
+    world->wall_ms = old_world.wall_ms;
+    world->mono_ns = old_world.mono_ns;
+}
+
+static void move_and_check(const struct totals *wanted, unsigned shards, unsigned then)
+{
+    struct ty_database *database;
+
+    begin_world(&new_world);
+    begin_world(&last_world);
+    move(&old_world, 0, &new_world, shards);
+    assert_ok(ty_world_database(&new_world, 0, &database, &problem));
+    cr_assert_eq(ty_database_shard_count(database), shards);
+    check_database(database, wanted);
+    check_ids(&new_world, database);
+    check_database(database, wanted);
+    ty_database_close(database);
+    move(&new_world, shards, &last_world, then);
+    assert_ok(ty_world_database(&last_world, 0, &database, &problem));
+    check_database(database, wanted);
+    check_ids(&last_world, database);
+    ty_database_close(database);
+    ty_world_fini(&last_world);
+    ty_world_fini(&new_world);
+}
+
+/* Customers are billed twice for what was in a block and is replayed as well, or not at all for
+ * what is in neither, after the number of shards was changed. */
+Test(reshard, totals_and_ids_are_the_same_whatever_was_written_and_trimmed)
+{
+    static struct totals wanted;
+    struct ty_random random;
+
+    ty_random_init(&random, ty_random_seed());
+    ty_world_init(&old_world);
+    old_world.options.journal_retention_ms = 3600000; /* the dedup window */
+    ty_world_open(&old_world);
+    for (unsigned round = 0; round < 6; round++) {
+        for (unsigned i = 0; i < 30; i++) {
+            commit_some(&random);
+            ty_world_pass(&old_world, (int64_t)ty_random_below(&random, 12000));
+            if (ty_random_below(&random, 10) == 0)
+                ty_shard_maintain(old_world.shard);
+        }
+        ask_shard(&wanted);
+        ty_world_crash(&old_world);
+        move_and_check(&wanted, 2 + (unsigned)ty_random_below(&random, 4),
+                       1 + (unsigned)ty_random_below(&random, 4));
+        ty_world_open(&old_world);
+        ty_world_pass(&old_world, (int64_t)ty_random_below(&random, 2 * 3600000));
+    }
+    cr_assert_gt(ty_world_first_journal(&old_world), 1u, "nothing was ever trimmed");
+    ty_world_close(&old_world);
+    ty_world_fini(&old_world);
+}

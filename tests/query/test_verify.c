@@ -1,0 +1,500 @@
+/*
+ * test_verify.c: each way in which a shard can be wrong, and what the check says of it.
+ */
+#include "query/verify.h"
+
+#include "engine/period.h"
+#include "storage/bytes.h"
+#include "tests/support/damage.h"
+#include "tests/support/rot_world.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_DAY 19327 /* 2022-12-01 */
+#define SERIES    2u
+
+static struct rot_world rot;
+static const char *path;
+static tally_error problem;
+
+static void init(void)
+{
+    rot_world_init(&rot);
+    path = rot.world.options.path;
+}
+
+static void fini(void)
+{
+    rot_world_fini(&rot);
+}
+
+TestSuite(verify, .init = init, .fini = fini);
+
+#define assert_ok(call) cr_assert_eq(call, TALLY_OK, "%s", problem.message)
+
+/* --- What is said --- */
+
+struct said {
+    char text[1 << 16];
+    size_t length;
+    uint64_t done, total;
+};
+
+static void note(void *context, const struct ty_verify_problem *found)
+{
+    struct said *said = context;
+    int length = snprintf(said->text + said->length, sizeof(said->text) - said->length,
+                          "%s: %s%s%s\n", found->check, found->text,
+                          found->has_series ? " of a series in " : "", found->period);
+
+    said->length = TY_MIN(said->length + (size_t)length, sizeof(said->text) - 1);
+}
+
+static void note_progress(void *context, const char *check, uint64_t done, uint64_t total,
+                          uint64_t events)
+{
+    struct said *said = context;
+
+    (void)check;
+    (void)events;
+    cr_assert(done >= said->done);
+    said->done = done;
+    said->total = total;
+}
+
+static struct ty_verify_counts verify_as(unsigned shard, struct said *said)
+{
+    const struct ty_verify_options options = {.shard = shard,
+                                              .dedup_window_ms = TY_MS_PER_HOUR,
+                                              .memory_bytes = 32 << 20,
+                                              .context = said,
+                                              .report = note,
+                                              .progress = note_progress};
+    struct ty_database_record database;
+    struct ty_verify_counts counts;
+
+    *said = (struct said){.length = 0};
+    assert_ok(ty_verify_shard(path, &options, &database, &counts, &problem));
+    return counts;
+}
+
+/* --- What can be wrong --- */
+
+static void get_state(struct ty_store *store, struct ty_state_record *state)
+{
+    assert_ok(ty_store_get_state(store, state, &problem));
+}
+
+static void put_state(struct ty_store *store, const struct ty_state_record *state)
+{
+    assert_ok(ty_store_put_state(store, state, &problem));
+}
+
+static void replay_from_beyond_the_end(struct ty_store *store)
+{
+    struct ty_state_record state;
+
+    get_state(store, &state);
+    state.replay_from = state.last_sequence + 5;
+    put_state(store, &state);
+}
+
+static void replay_from_too_late(struct ty_store *store)
+{
+    struct ty_state_record state;
+
+    get_state(store, &state);
+    state.replay_from = state.last_sequence + 1;
+    put_state(store, &state);
+}
+
+static void wrong_journal_bytes(struct ty_store *store)
+{
+    struct ty_state_record state;
+
+    get_state(store, &state);
+    state.journal_bytes++;
+    put_state(store, &state);
+}
+
+static void wrong_last_sequence(struct ty_store *store)
+{
+    struct ty_state_record state;
+
+    get_state(store, &state);
+    state.last_sequence++;
+    put_state(store, &state);
+}
+
+static void older_state(struct ty_store *store)
+{
+    struct ty_state_record state;
+
+    get_state(store, &state);
+    state.arrival_ms -= 1;
+    put_state(store, &state);
+}
+
+/* A stored day of the series, and its month. */
+static int32_t find_day(struct ty_store *store, struct ty_day_block *block)
+{
+    for (int32_t day = FIRST_DAY;; day++) {
+        assert_ok(ty_store_get_day(store, SERIES, day, block, &problem));
+        if (block->total.events != 0)
+            return day;
+    }
+}
+
+static void change_month(struct ty_store *store, int64_t pages, uint64_t stamp)
+{
+    struct ty_month_block month;
+    struct ty_day_block day;
+    int32_t number = ty_month_of_day(find_day(store, &day));
+
+    assert_ok(ty_store_get_month(store, SERIES, number, &month, &problem));
+    month.total.pages += pages;
+    if (stamp != 0)
+        month.stamp = stamp;
+    assert_ok(ty_store_put_month(store, SERIES, number, &month, &problem));
+}
+
+static void wrong_month(struct ty_store *store)
+{
+    change_month(store, 1, 0);
+}
+
+static void month_older_than_its_day(struct ty_store *store)
+{
+    change_month(store, 0, 1);
+}
+
+static void month_of_the_future(struct ty_store *store)
+{
+    change_month(store, 0, 1000);
+}
+
+static void change_day(struct ty_store *store, bool slot, bool total)
+{
+    struct ty_day_block block;
+    int32_t day = find_day(store, &block);
+    unsigned first = 0;
+
+    while (!block.used[first])
+        first++;
+    block.slots[first].pages += slot;
+    block.total.pages += total;
+    assert_ok(ty_store_put_day(store, SERIES, day, &block, &problem));
+}
+
+static void wrong_slot(struct ty_store *store)
+{
+    change_day(store, true, false);
+}
+
+/* Day, slots and month agree, and yet are wrong. */
+static void wrong_altogether(struct ty_store *store)
+{
+    change_day(store, true, true);
+    change_month(store, 1, 0);
+}
+
+/* The same sums, in another quarter of an hour. */
+static void wrong_quarter(struct ty_store *store)
+{
+    struct ty_day_block block;
+    int32_t day = find_day(store, &block);
+    unsigned first = 0;
+
+    while (!block.used[first])
+        first++;
+    block.used[first] = false;
+    block.used[first + 1] = true;
+    block.slots[first + 1] = block.slots[first];
+    block.slots[first] = (struct ty_slot_sum){0};
+    assert_ok(ty_store_put_day(store, SERIES, day, &block, &problem));
+}
+
+static void day_of_nobody(struct ty_store *store)
+{
+    struct ty_day_block block;
+    int32_t day = find_day(store, &block);
+
+    assert_ok(ty_store_put_day(store, 77, day, &block, &problem));
+}
+
+static void series_twice(struct ty_store *store)
+{
+    struct ty_uuid customer = ty_world_customer(1), workflow = ty_world_workflow(1);
+
+    assert_ok(
+        ty_store_put_series(store, ROT_CUSTOMERS * ROT_WORKFLOWS, &customer, &workflow, &problem));
+}
+
+static void series_gap(struct ty_store *store)
+{
+    struct ty_uuid customer = ty_world_customer(50), workflow = ty_world_workflow(1);
+
+    assert_ok(ty_store_put_series(store, 50, &customer, &workflow, &problem));
+}
+
+static void append_value(struct ty_store *store, int64_t before_ms, uint32_t series)
+{
+    struct ty_buffer value = {0};
+    struct ty_state_record state;
+    struct ty_journal_header header;
+    size_t group;
+
+    get_state(store, &state);
+    header = (struct ty_journal_header){.received_ms = state.arrival_ms,
+                                        .arrival_ms = state.arrival_ms - before_ms};
+    ty_journal_begin(&value, &header);
+    group = ty_journal_begin_group(&value, series);
+    ty_journal_put_event(&value, &rot.events[ROT_EVENTS - 1], header.received_ms);
+    ty_journal_end_group(&value, group);
+    ty_journal_finish(&value, ++state.last_sequence);
+    assert_ok(
+        ty_store_append_journal(store, state.last_sequence, value.data, value.length, &problem));
+    state.journal_bytes += value.length;
+    put_state(store, &state);
+    ty_buffer_fini(&value);
+}
+
+static void clock_back(struct ty_store *store)
+{
+    append_value(store, 1, 77);
+}
+
+static void event_of_nobody(struct ty_store *store)
+{
+    append_value(store, 0, 77);
+}
+
+/* The last event of all is customer 3's, of workflow 2. */
+static void id_twice(struct ty_store *store)
+{
+    append_value(store, 0, 5);
+}
+
+static void wrong_reject_count(struct ty_store *store)
+{
+    struct ty_rejects_record record;
+
+    assert_ok(ty_store_get_rejects(store, &record, &problem));
+    record.count++;
+    assert_ok(ty_store_put_rejects(store, &record, &problem));
+}
+
+static void wrong_reject_bytes(struct ty_store *store)
+{
+    struct ty_rejects_record record;
+
+    assert_ok(ty_store_get_rejects(store, &record, &problem));
+    record.bytes++;
+    assert_ok(ty_store_put_rejects(store, &record, &problem));
+}
+
+static void reject_of_the_future(struct ty_store *store)
+{
+    struct ty_rejects_record record;
+
+    assert_ok(ty_store_get_rejects(store, &record, &problem));
+    record.last_seq--;
+    assert_ok(ty_store_put_rejects(store, &record, &problem));
+}
+
+static const struct {
+    void (*change)(struct ty_store *store);
+    const char *expected; /* in what is said */
+} changes[] = {
+    {replay_from_beyond_the_end, "records: the state record says that blocks lack events from"},
+    {replay_from_too_late, "which a start would not count"},
+    {wrong_journal_bytes, "bytes, the state record says"},
+    {wrong_last_sequence, "journal: the journal ends with value 21 instead of 22"},
+    {older_state, "journal: the last journal value arrived after the state record"},
+    {wrong_month, "blocks: 2022-12 is not the sum of its days of a series in 2022-12"},
+    {month_older_than_its_day, "the next start would count some twice of a series in 2022-12"},
+    {month_of_the_future, "holds events up to value 1000, but the last one is 21"},
+    {wrong_slot, "is not the sum of its slots of a series in 2022-12-"},
+    {wrong_altogether, ", with other sums of a series in 2022-12-"},
+    {wrong_quarter, ", with other sums of a series in 2022-12-"},
+    {day_of_nobody, "of series 77 is stored, but the series is unknown"},
+    {series_twice, "series: series 0 and 6 are of the same customer and workflow"},
+    {series_gap, "series: series 6 is missing: behind it comes series 50"},
+    {clock_back, "journal: journal value 22 arrived before the one before it, by 1 ms"},
+    {event_of_nobody, "journal: journal value 22 has an event of series 77, which is unknown"},
+    {id_twice, "journal: journal value 22: the id 'event-419' counts a second time"},
+    {wrong_reject_count, "rejects: 4 rejects are kept, their record says 5"},
+    {wrong_reject_bytes, "rejects: the kept rejects take"},
+    {reject_of_the_future, "rejects: there is a reject 4, but the last one is 3"},
+};
+
+static void change(void (*how)(struct ty_store *store))
+{
+    struct ty_store_options options = {.path = path, .map_bytes = UINT64_C(64) << 20};
+    struct ty_store *store;
+
+    assert_ok(ty_store_open(&options, &store, &problem));
+    assert_ok(ty_store_begin(store, &problem));
+    how(store);
+    assert_ok(ty_store_commit(store, &problem));
+    ty_store_close(store);
+}
+
+/* A check that cries wolf is not listened to. */
+Test(verify, finds_nothing_where_nothing_is_wrong)
+{
+    static struct said said;
+    struct ty_verify_counts counts = verify_as(0, &said);
+
+    cr_assert_eq(counts.problems, 0, "%s", said.text);
+    cr_assert_eq(counts.series, ROT_CUSTOMERS * ROT_WORKFLOWS);
+    cr_assert_eq(counts.events, ROT_EVENTS);
+    cr_assert_eq(counts.rejects, 4);
+    cr_assert_eq(counts.exact, counts.days, "the journal has all");
+    cr_assert(counts.days > 100 && counts.partial == 0 && counts.uncompared == 0);
+    cr_assert(said.total > 0 && said.done > 0);
+}
+
+/* What is not found here is found by a customer, on an invoice. */
+Test(verify, finds_and_names_whatever_does_not_fit_together)
+{
+    size_t length;
+    uint8_t *file = ty_damage_read_file(path, &length);
+    static struct said said;
+
+    for (size_t i = 0; i < TY_COUNT_OF(changes); i++) {
+        change(changes[i].change);
+        cr_assert(verify_as(0, &said).problems > 0, "'%s'", changes[i].expected);
+        cr_assert(strstr(said.text, changes[i].expected) != NULL, "'%s' is not in:\n%s",
+                  changes[i].expected, said.text);
+        ty_damage_write_file(path, file, length);
+    }
+    cr_assert_eq(verify_as(0, &said).problems, 0);
+    verify_as(1, &said);
+    cr_assert(strstr(said.text, "records: the directory of shard 1 holds shard 0") != NULL, "%s",
+              said.text);
+    free(file);
+}
+
+/* Every value and every key: what lies there is not what was stored. */
+Test(verify, finds_any_flipped_byte)
+{
+    struct ty_stored *entries;
+    size_t count = ty_damage_list(path, &entries), length;
+    uint8_t *file = ty_damage_read_file(path, &length);
+    static struct said said;
+
+    for (size_t i = 0; i < count; i += 3) {
+        const struct ty_stored *entry = &entries[i];
+        size_t in_key = entry->key_at + i % entry->key_length;
+        size_t in_value = entry->value_at + i * 31 % TY_MAX(entry->length, (size_t)1);
+        char name[128];
+
+        /* Those of rejects' identities are a hint, and have no checksum. */
+        if (strcmp(entry->tree, "reject_ids") == 0 || entry->tree[0] == '\0')
+            continue;
+        for (unsigned k = 0; k < 2; k++) {
+            file[k == 0 ? in_key : in_value] ^= 0x20;
+            ty_damage_write_file(path, file, length);
+            cr_assert(verify_as(0, &said).problems > 0, "%s of %s", k == 0 ? "key" : "value",
+                      ty_damage_name(entry, name));
+            file[k == 0 ? in_key : in_value] ^= 0x20;
+        }
+    }
+    free(file);
+    free(entries);
+}
+
+static void delete (const char *tree, const void *key, size_t length)
+{
+    struct ty_damage damage = {path, tree, key, length};
+
+    ty_damage_delete(&damage);
+}
+
+/* A value that is gone has no checksum that could fail. */
+Test(verify, finds_what_is_missing)
+{
+    static struct said said;
+    struct ty_store_options options = {.path = path, .read_only = true};
+    struct ty_day_block block;
+    struct ty_store *store;
+    uint8_t key[9];
+    int32_t day;
+
+    assert_ok(ty_store_open(&options, &store, &problem));
+    assert_ok(ty_store_begin(store, &problem));
+    day = find_day(store, &block);
+    ty_store_close(store);
+    ty_put_u32_be(key, SERIES);
+    key[4] = 1;
+    ty_put_u32_be(key + 5, (uint32_t)day);
+    delete ("blocks", key, sizeof(key));
+    verify_as(0, &said);
+    cr_assert(strstr(said.text, "is not stored, but the journal has") != NULL, "%s", said.text);
+    cr_assert(strstr(said.text, "2022-12 is not the sum of its days") != NULL, "%s", said.text);
+    ty_put_u64_be(key, 3);
+    delete ("journal", key, 8);
+    verify_as(0, &said);
+    cr_assert(strstr(said.text, "the journal lacks value 3") != NULL, "%s", said.text);
+    ty_put_u32_be(key, 4);
+    delete ("series", key, 4);
+    verify_as(0, &said);
+    cr_assert(strstr(said.text, "series 4 is missing") != NULL, "%s", said.text);
+    cr_assert(strstr(said.text, "of series 4 is stored, but the series is unknown") != NULL);
+}
+
+/* Voids an event of the first value, as a client does, and stores all totals. */
+static struct ty_journal_place void_event(unsigned i)
+{
+    struct ty_void what = {.event = rot.events[i],
+                           .place = {.sequence = 1, .series = i % 6, .index = i / 6},
+                           .received_ms = TY_WORLD_START_MS,
+                           .reason = {"a mistake", 9}};
+    struct ty_part part = {.voids = &what, .void_count = 1};
+
+    ty_world_open(&rot.world);
+    ty_shard_commit(rot.world.shard, &part);
+    cr_assert_eq(part.status, TALLY_OK);
+    cr_assert_eq(what.result, TY_VOID_DONE);
+    ty_world_close(&rot.world);
+    return what.place;
+}
+
+/* What was taken out is not missing; and what is not marked could be taken out twice. */
+Test(verify, takes_voids_out_and_wants_them_marked)
+{
+    static struct said said;
+    struct ty_journal_place place = void_event(7);
+    struct ty_verify_counts counts = verify_as(0, &said);
+    uint8_t key[16];
+
+    cr_assert_eq(counts.problems, 0, "%s", said.text);
+    cr_assert(counts.voids == 1 && counts.exact == counts.days);
+    ty_put_u64_be(key, place.sequence);
+    ty_put_u32_be(key + 8, place.series);
+    ty_put_u32_be(key + 12, place.index);
+    delete ("voids", key, sizeof(key));
+    verify_as(0, &said);
+    cr_assert(strstr(said.text, "voids event 1 of value 1, which is not marked as void") != NULL,
+              "%s", said.text);
+}
+
+/* Too little memory makes the check say less, not something wrong. */
+Test(verify, with_little_memory_it_compares_less_and_says_so)
+{
+    const struct ty_verify_options options = {.memory_bytes = 1 << 14,
+                                              .context = &(struct said){.length = 0},
+                                              .report = note,
+                                              .progress = note_progress};
+    struct ty_database_record database;
+    struct ty_verify_counts counts;
+
+    assert_ok(ty_verify_shard(path, &options, &database, &counts, &problem));
+    cr_assert_eq(counts.problems, 0);
+    cr_assert(counts.uncompared > 0);
+    cr_assert(counts.exact + counts.partial < counts.days);
+}

@@ -175,12 +175,18 @@ tally_status ty_hot_slot(struct ty_hot *hot, struct ty_series *series, int64_t s
 
 static void touch(struct ty_hot *hot, struct ty_slot_node *node)
 {
+    struct ty_month_node *month;
+
     if (node->touched)
         return;
+    month = node->day->month;
     node->touched = true;
     node->next_touched = hot->touched;
     hot->touched = node;
-    node->day->month->touched++;
+    if (month->touched++ == 0 && month->month <= month->series->closed_through) {
+        month->next_revised = hot->revised;
+        hot->revised = month;
+    }
 }
 
 bool ty_hot_add(struct ty_hot *hot, struct ty_slot_node *node, const struct ty_event *event)
@@ -255,6 +261,7 @@ void ty_hot_publish(struct ty_hot *hot, uint64_t sequence, int64_t now_ms)
         publish_slot(slot);
         make_dirty(hot, slot, sequence, now_ms);
     }
+    hot->revised = NULL;
 }
 
 void ty_hot_revert(struct ty_hot *hot)
@@ -263,6 +270,7 @@ void ty_hot_revert(struct ty_hot *hot)
 
     while ((slot = take_touched(hot)) != NULL)
         slot->working = slot->published;
+    hot->revised = NULL;
     while (ty_hot_take_writing(hot) != NULL)
         continue;
 }

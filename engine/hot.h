@@ -70,10 +70,12 @@ struct ty_month_node {
     struct ty_total total;                             /* [w] what the cell holds */
     TAILQ_ENTRY(ty_month_node) queue;                  /* [w] of dirty or of clean months */
     struct ty_month_node *next_writing;                /* [w] by the commit being built */
+    struct ty_month_node *next_revised;                /* [w] by the commit being built */
     uint64_t stamp;       /* [w] journal sequence up to which storage is complete */
     uint64_t dirty_since; /* [w] first journal sequence that storage lacks; 0: clean */
     int64_t queued_ms;    /* [w] when it came to its queue, monotonic */
     uint32_t touched;     /* [w] its slots on the touched list */
+    uint32_t revision;    /* [w] of a revised one: for who lists them */
     int32_t month;        /* [i] */
     bool writing;         /* [w] the commit being built stores it */
     bool unwritable;      /* [w] storing it met damage halfway: not to be tried again */
@@ -100,6 +102,7 @@ struct ty_hot {
     struct ty_month_queue clean;   /* longest clean first */
     struct ty_slot_node *touched;  /* by the commit being built */
     struct ty_month_node *writing; /* stored by the commit being built */
+    struct ty_month_node *revised; /* closed ones (closing.h) that the commit being built changes */
     uint64_t bytes;                /* of all nodes that are linked */
     uint64_t dirty_count;
 };

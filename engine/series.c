@@ -43,7 +43,10 @@ static void free_series(struct ty_trie_leaf *leaf)
 
 static void free_customer(struct ty_trie_leaf *leaf)
 {
-    free(TY_CONTAINER_OF(leaf, struct ty_customer, leaf));
+    struct ty_customer *customer = TY_CONTAINER_OF(leaf, struct ty_customer, leaf);
+
+    free(customer->closed);
+    free(customer);
 }
 
 void ty_series_table_fini(struct ty_series_table *table)
@@ -162,6 +165,7 @@ struct ty_series *ty_series_add(struct ty_series_table *table, const struct ty_u
     series->workflow = *workflow;
     series->id = id;
     series->leaf.hash = hash_pair(table, customer, workflow);
+    series->closed_through = owner->closed == NULL ? TY_NOT_CLOSED : owner->closed->stored.through;
     series->older_of_customer = ty_atomic_load(&owner->newest, memory_order_relaxed);
     if (!set_by_id(table, series))
         goto fail;
@@ -178,4 +182,29 @@ struct ty_series *ty_series_add(struct ty_series_table *table, const struct ty_u
 fail: /* A customer without series stays: it is findable and empty. */
     free(series);
     return NULL;
+}
+
+/* --- Closed months --- */
+
+struct ty_closed_customer *ty_series_closed_of(struct ty_series_table *table,
+                                               const struct ty_uuid *customer, bool add)
+{
+    struct ty_customer *found = find_customer(table, customer);
+    struct ty_closed none = {.through = TY_NOT_CLOSED};
+
+    if (found == NULL || found->closed != NULL || !add)
+        return found == NULL ? NULL : found->closed;
+    found->closed = calloc(1, sizeof(*found->closed));
+    if (found->closed != NULL) {
+        found->closed->customer = *customer;
+        found->closed->stored = found->closed->working = none;
+    }
+    return found->closed;
+}
+
+void ty_series_set_closed(struct ty_series_table *table, const struct ty_closed_customer *closed)
+{
+    for (struct ty_series *series = ty_series_newest_of(table, &closed->customer); series != NULL;
+         series = series->older_of_customer)
+        series->closed_through = closed->stored.through;
 }

@@ -16,6 +16,7 @@
 #define TY_ENGINE_SERIES_H
 
 #include "engine/atomics.h"
+#include "engine/closing.h"
 #include "engine/trie.h"
 #include "engine/uuid.h"
 
@@ -29,6 +30,7 @@ struct ty_series {
     uint32_t id;                            /* [i] names it in storage */
     bool stored;                            /* [w] a committed transaction holds it */
     uint32_t group;                         /* [w] its place in the commit being built */
+    int32_t closed_through;                 /* [w] its last closed month; TY_NOT_CLOSED */
     uint64_t group_commit;                  /* [w] the commit that `group` belongs to */
     struct ty_series *older_of_customer;    /* [i] the next of the customer's list */
     _Atomic(struct ty_month_node *) months; /* [a] hot totals, newest first (hot.h) */
@@ -39,6 +41,7 @@ struct ty_customer {
     struct ty_trie_leaf leaf;           /* [i] */
     struct ty_uuid id;                  /* [i] */
     _Atomic(struct ty_series *) newest; /* [a] its series, newest first */
+    struct ty_closed_customer *closed;  /* [w] its closed months; NULL: none ever */
 };
 
 struct ty_series_table {
@@ -63,6 +66,17 @@ struct ty_series *ty_series_find(const struct ty_series_table *table,
  */
 struct ty_series *ty_series_newest_of(const struct ty_series_table *table,
                                       const struct ty_uuid *customer);
+
+/* --- Closed months (closing.h) --- */
+
+/* ty_series_closed_of returns what is kept of a customer's closed months: with `add`, a new one of
+ * none where there is none yet. NULL: there is none, or the customer is unknown, or no memory. */
+struct ty_closed_customer *ty_series_closed_of(struct ty_series_table *table,
+                                               const struct ty_uuid *customer, bool add);
+
+/* ty_series_set_closed tells all series of the customer how far its months are closed, as stored;
+ * those that come later are told when they are added. */
+void ty_series_set_closed(struct ty_series_table *table, const struct ty_closed_customer *closed);
 
 /* ty_series_get returns the series of an id, or NULL when there is none. */
 struct ty_series *ty_series_get(const struct ty_series_table *table, uint32_t id);

@@ -1,11 +1,13 @@
 /*
- * embedded.c: Tally in your own process, from the first event to the invoice's numbers.
+ * embedded.c: Tally in your own process, from the first event to the invoice's numbers, and what
+ * came too late for it.
  *
  *     embedded DIRECTORY
  *
  * Opens (or creates) a database in DIRECTORY, stores a few events, two of them sent twice, and
- * prints what they add up to. Run it again within a day: every event is then a duplicate, and the
- * sums stay what they are.
+ * prints what they add up to. Then January is closed, since it has been billed, and an event of
+ * January arrives. Run it again within a day: every event is then a duplicate, and the sums stay
+ * what they are.
  */
 #include <tally.h>
 
@@ -147,6 +149,30 @@ static void report(tally *db)
     tally_free(workflows);
 }
 
+/* January was billed. What still comes for it counts, and is listed for the next invoice. */
+static void close_january(tally *db)
+{
+    static const struct sample late = {"job-5", SUMMARISE, END_OF_JANUARY, 500000, 0, 0, 0};
+    tally_event event = make_event(&late);
+    tally_revision *revisions;
+    tally_closed closed;
+    tally_error error;
+    size_t count, i;
+
+    if (tally_close_months(db, event.customer_id, "2023-01", &closed, &error) != TALLY_OK)
+        die("close January", error.message);
+    if (tally_ingest(db, &event, 1, NULL) != TALLY_OK)
+        die("store an event", late.id);
+    if (tally_revisions(db, event.customer_id, 0, &revisions, &count, NULL, &error) != TALLY_OK)
+        die("list the revisions", error.message);
+    printf("closed through %s, %lu revision\n", closed.through, (unsigned long)count);
+    for (i = 0; i < count; i++) {
+        print_row(&revisions[i].before);
+        print_row(&revisions[i].after);
+    }
+    tally_free(revisions);
+}
+
 int main(int argc, char **argv)
 {
     tally *db;
@@ -158,6 +184,7 @@ int main(int argc, char **argv)
     db = open_database(argv[1]);
     ingest(db);
     report(db);
+    close_january(db);
     tally_close(db);
     return 0;
 }

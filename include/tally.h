@@ -297,7 +297,71 @@ TALLY_API TALLY_MUSTCHECK tally_status tally_workflows(tally *db, const uint8_t 
                                                        uint8_t (**ids)[16], size_t *count,
                                                        tally_error *error);
 
-/* tally_free frees what tally_usage() and tally_workflows() returned; NULL is fine. */
+/* --- Months that were billed --- */
+
+/* How far a customer's months are closed. */
+typedef struct tally_closed {
+    char through[16];   /* the last closed month, "2023-01"; "" when none is */
+    int64_t closed_ms;  /* when that month was closed, in milliseconds since the Unix epoch */
+    uint64_t revisions; /* what changed in closed months since, so far: tally_revisions() */
+} tally_closed;
+
+/*
+ * tally_close_months: close all months of a customer up to and including one of them.
+ *
+ * Call it when a month has been billed. Nothing is refused because of it: an event or a void of a
+ * closed month counts as ever, and what it changed is in a revision, so that the next invoice can
+ * correct the one before. Months of workflows that are used later are closed, too. Closed months
+ * stay closed. Closing through the same month again changes nothing and is a success.
+ *
+ *   through  "2023-01": a month that has ended, in UTC.
+ *   closed   Filled on TALLY_OK. May be NULL.
+ *   error    May be NULL. Filled on every result but TALLY_OK.
+ *
+ * Durable: on return of TALLY_OK. Everything that was acknowledged before the call counts before.
+ * Returns: TALLY_OK, TALLY_INVALID (no such month, it has not ended, a later one is closed, or no
+ * event of the customer was ever accepted), and what tally_ingest() returns but TALLY_CORRUPT.
+ */
+TALLY_API TALLY_MUSTCHECK tally_status tally_close_months(tally *db, const uint8_t customer_id[16],
+                                                          const char *through, tally_closed *closed,
+                                                          tally_error *error);
+
+/* What one commit changed in a closed month of one workflow: the total before, and after. */
+typedef struct tally_revision {
+    uint64_t number; /* of the customer, counted from 1 */
+    uint8_t workflow_id[16];
+    int64_t received_ms; /* when: the wall clock, in milliseconds since the Unix epoch */
+    uint64_t events;     /* that came */
+    uint64_t voided;     /* that were voided (by a server: POST /v1/events/void) */
+    tally_row before;    /* of the whole month, which its date is */
+    tally_row after;
+} tally_revision;
+
+/* The most revisions that one call lists. */
+#define TALLY_REVISIONS_MAX 10000
+
+/*
+ * tally_revisions: what changed in closed months of a customer, the oldest first.
+ *
+ *   after      0, or the number of the last revision that is known already.
+ *   revisions  Filled on TALLY_OK with an array to be freed by tally_free(); may be NULL when
+ * *count is 0. count      Filled with its length, TALLY_REVISIONS_MAX at most: call again with the
+ * last one's number while it is less than closed->revisions. closed     Filled on TALLY_OK: as of
+ * the same moment. May be NULL. error      May be NULL. Filled on every result but TALLY_OK.
+ *
+ * Of one series and month each revision goes on where the one before ended. A customer never seen
+ * has none. Threads: any number; never waits for a writer.
+ * Returns: TALLY_OK, TALLY_BUSY (too many readers at once), TALLY_NO_MEMORY, TALLY_FAILED,
+ * TALLY_CORRUPT (a revision that is damaged is named; the ones behind it can be had with `after`)
+ * or TALLY_IO.
+ */
+TALLY_API TALLY_MUSTCHECK tally_status tally_revisions(tally *db, const uint8_t customer_id[16],
+                                                       uint64_t after, tally_revision **revisions,
+                                                       size_t *count, tally_closed *closed,
+                                                       tally_error *error);
+
+/* tally_free frees what tally_usage(), tally_workflows() and tally_revisions() returned; NULL is
+ * fine. */
 TALLY_API void tally_free(void *memory);
 
 /*

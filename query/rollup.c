@@ -11,8 +11,8 @@ static tally_int128 to_public(ty_int128 value)
     return (tally_int128){.low = (uint64_t)value, .high = (int64_t)(value >> 64)};
 }
 
-static void fill_row(tally_row *row, tally_frequency frequency, int64_t period,
-                     const struct ty_total *total)
+void ty_rollup_fill(tally_row *row, tally_frequency frequency, int64_t period,
+                    const struct ty_total *total)
 {
     ty_period_format(frequency, period, row->date);
     row->start_ms = ty_period_start_ms(frequency, period);
@@ -39,7 +39,7 @@ tally_status ty_rollup_rows(const struct ty_database *database, const struct ty_
     status = ty_usage_totals(&view, ty_series_find(view.series, customer, workflow), range, totals,
                              error);
     for (int64_t i = 0; i < count && status == TALLY_OK; i++)
-        fill_row(&rows[i], range->frequency, range->first + i, &totals[i]);
+        ty_rollup_fill(&rows[i], range->frequency, range->first + i, &totals[i]);
     free(totals);
     return status;
 }

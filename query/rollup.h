@@ -6,6 +6,7 @@
 #ifndef TY_QUERY_ROLLUP_H
 #define TY_QUERY_ROLLUP_H
 
+#include "engine/total.h"
 #include "query/range.h"
 #include "shard/database.h"
 
@@ -24,6 +25,10 @@ tally_status ty_rollup_rows(const struct ty_database *database, const struct ty_
 tally_status ty_rollup_workflows(const struct ty_database *database, const struct ty_uuid *customer,
                                  const struct ty_range *range, struct ty_uuid **ids, size_t *count,
                                  tally_error *error);
+
+/* ty_rollup_fill makes the row of a period out of its total. */
+void ty_rollup_fill(tally_row *row, tally_frequency frequency, int64_t period,
+                    const struct ty_total *total);
 
 /* How many series a customer has: with ty_usage_cost(), what a list costs. */
 size_t ty_rollup_series_count(const struct ty_database *database, const struct ty_uuid *customer);

@@ -10,6 +10,7 @@
 
 #include "engine/decimal.h"
 #include "engine/utf8.h"
+#include "query/closing.h"
 #include "query/rollup.h"
 
 struct tally {
@@ -102,18 +103,15 @@ static void fill_batch(struct ty_batch *batch, const tally_event *events, size_t
     }
 }
 
-/* A caller that waits for its batch. */
+/* A caller that waits for a writer. */
 struct waiter {
-    struct ty_submission submission;
     pthread_mutex_t lock;
     pthread_cond_t decided;
     int done; /* guarded by lock */
 };
 
-static void wake(struct ty_submission *submission)
+static void wake(struct waiter *waiter)
 {
-    struct waiter *waiter = TY_CONTAINER_OF(submission, struct waiter, submission);
-
     /* Signalled under the lock: the waiter's memory ends when it can take the lock again. */
     pthread_mutex_lock(&waiter->lock);
     waiter->done = 1;
@@ -121,20 +119,41 @@ static void wake(struct ty_submission *submission)
     pthread_mutex_unlock(&waiter->lock);
 }
 
+static void begin_waiting(struct waiter *waiter)
+{
+    pthread_mutex_init(&waiter->lock, NULL);
+    pthread_cond_init(&waiter->decided, NULL);
+    waiter->done = 0;
+}
+
+static void wait_for(struct waiter *waiter)
+{
+    pthread_mutex_lock(&waiter->lock);
+    while (!waiter->done)
+        pthread_cond_wait(&waiter->decided, &waiter->lock);
+    pthread_mutex_unlock(&waiter->lock);
+    pthread_cond_destroy(&waiter->decided);
+    pthread_mutex_destroy(&waiter->lock);
+}
+
+struct waiting_batch {
+    struct ty_submission submission;
+    struct waiter waiter;
+};
+
+static void batch_done(struct ty_submission *submission)
+{
+    wake(&TY_CONTAINER_OF(submission, struct waiting_batch, submission)->waiter);
+}
+
 static tally_status submit_and_wait(struct ty_database *database, struct ty_batch *batch)
 {
-    struct waiter waiter = {.submission = {.batch = batch, .done = wake}};
+    struct waiting_batch waiting = {.submission = {.batch = batch, .done = batch_done}};
 
-    pthread_mutex_init(&waiter.lock, NULL);
-    pthread_cond_init(&waiter.decided, NULL);
-    ty_database_submit(database, &waiter.submission);
-    pthread_mutex_lock(&waiter.lock);
-    while (!waiter.done)
-        pthread_cond_wait(&waiter.decided, &waiter.lock);
-    pthread_mutex_unlock(&waiter.lock);
-    pthread_cond_destroy(&waiter.decided);
-    pthread_mutex_destroy(&waiter.lock);
-    return waiter.submission.status;
+    begin_waiting(&waiting.waiter);
+    ty_database_submit(database, &waiting.submission);
+    wait_for(&waiting.waiter);
+    return waiting.submission.status;
 }
 
 static void set_results(tally_result *results, const struct ty_batch *batch, size_t count)
@@ -225,6 +244,95 @@ tally_status tally_workflows(tally *db, const uint8_t customer_id[16], const tal
     if (status == TALLY_OK)
         *ids = found == NULL ? NULL : &found->bytes;
     return status;
+}
+
+/* --- Closed months --- */
+
+struct waiting_closing {
+    struct ty_closing closing;
+    struct waiter waiter;
+};
+
+static void closing_done(struct ty_closing *closing)
+{
+    wake(&TY_CONTAINER_OF(closing, struct waiting_closing, closing)->waiter);
+}
+
+tally_status tally_close_months(tally *db, const uint8_t customer_id[16], const char *through,
+                                tally_closed *closed, tally_error *error)
+{
+    struct waiting_closing waiting = {.closing = {.done = closing_done}};
+    struct ty_closing *closing = &waiting.closing;
+    char text[TY_CLOSING_TEXT_BYTES];
+    const char *problem = through == NULL
+                              ? "a month is required"
+                              : ty_closing_parse(through, strlen(through), &closing->close.through);
+
+    if (problem != NULL)
+        return ty_fail(error, TALLY_INVALID, "through: %s", problem);
+    memcpy(closing->close.customer.bytes, customer_id, 16);
+    begin_waiting(&waiting.waiter);
+    ty_database_close_months(db->database, closing);
+    wait_for(&waiting.waiter);
+    if (closing->status != TALLY_OK)
+        return ty_fail(error, closing->status, "%s",
+                       closing->problem != NULL ? closing->problem
+                                                : tally_strerror(closing->status));
+    if (closing->close.result != TY_CLOSE_DONE && closing->close.result != TY_CLOSE_ALREADY) {
+        ty_closing_explain(&closing->close, text);
+        return ty_fail(error, TALLY_INVALID, "%s", text);
+    }
+    if (closed != NULL)
+        ty_closing_fill(&closing->close.closed, closed);
+    return TALLY_OK;
+}
+
+struct listing {
+    tally_revision *revisions;
+    size_t count, capacity;
+    int failed; /* no memory */
+};
+
+static bool add_revision(void *context, const tally_revision *revision)
+{
+    struct listing *listing = context;
+
+    if (listing->count == listing->capacity) {
+        size_t capacity = TY_MAX(2 * listing->capacity, (size_t)16);
+        tally_revision *more = realloc(listing->revisions, capacity * sizeof(*listing->revisions));
+
+        listing->failed = more == NULL;
+        if (more == NULL)
+            return false;
+        listing->revisions = more;
+        listing->capacity = capacity;
+    }
+    listing->revisions[listing->count++] = *revision;
+    return true;
+}
+
+tally_status tally_revisions(tally *db, const uint8_t customer_id[16], uint64_t after,
+                             tally_revision **revisions, size_t *count, tally_closed *closed,
+                             tally_error *error)
+{
+    struct listing listing = {0};
+    struct ty_uuid customer;
+    tally_closed ignored;
+    bool more;
+    tally_status status;
+
+    memcpy(customer.bytes, customer_id, 16);
+    status = ty_revisions_list(db->database, &customer, &after, TALLY_REVISIONS_MAX, add_revision,
+                               &listing, closed == NULL ? &ignored : closed, &more, error);
+    if (status == TALLY_OK && listing.failed)
+        status = ty_fail(error, TALLY_NO_MEMORY, "no memory for the revisions");
+    if (status != TALLY_OK) {
+        free(listing.revisions);
+        return status;
+    }
+    *revisions = listing.revisions;
+    *count = listing.count;
+    return TALLY_OK;
 }
 
 void tally_free(void *memory)

@@ -156,6 +156,8 @@ static void visit_damage(void *context, const struct ty_audit_damage *damage)
 
     if (damage->tree == TY_AUDIT_BLOCKS) {
         ty_verify_damaged_block(verifier, damage);
+    } else if (damage->tree == TY_AUDIT_CLOSINGS || damage->tree == TY_AUDIT_REVISIONS) {
+        ty_verify_damaged_closing(verifier, damage);
     } else if (damage->tree == TY_AUDIT_SERIES) {
         verifier->series_damaged = true;
         verifier->next_series = damage->number + 1;
@@ -194,6 +196,8 @@ static const struct {
     {TY_AUDIT_JOURNAL, ty_verify_journal_ends},
     {TY_AUDIT_BLOCKS, ty_verify_lost_days},
     {TY_AUDIT_REJECTS, check_reject_sums},
+    {TY_AUDIT_CLOSINGS, no_end},
+    {TY_AUDIT_REVISIONS, ty_verify_revisions_end},
 };
 
 static void run_check(struct ty_verifier *verifier, size_t i)
@@ -204,6 +208,8 @@ static void run_check(struct ty_verifier *verifier, size_t i)
                                    .day = ty_verify_day,
                                    .month = ty_verify_month,
                                    .reject = visit_reject,
+                                   .closing = ty_verify_closing,
+                                   .revision = ty_verify_revision,
                                    .damage = visit_damage,
                                    .progress = progress};
     tally_error problem;
@@ -264,6 +270,7 @@ tally_status ty_verify_shard(const char *path, const struct ty_verify_options *o
         status = verify(&verifier, database, error);
     ty_store_close(verifier.store);
     ty_verify_days_fini(&verifier.days);
+    ty_verify_chains_fini(&verifier.chains);
     ty_dedup_free(verifier.dedup);
     ty_series_table_fini(&verifier.series);
     return status;

@@ -4,7 +4,8 @@
  * Reads the whole file, once: every value against its checksum and its key; the records against the
  * trees; series both ways; the journal's sequences and clocks, and that no id counts twice; days
  * against their slots, months against their days, both against the journal as far back as it
- * reaches; rejects against their record. What each check does is said where it is (verify.c).
+ * reaches; rejects against their record; closings against the series, revisions against closings,
+ * against each other and against the months. What each check does is said where it is (verify.c).
  *
  * Threads: one owner. Nothing else may have the directory open (shard/directory_lock.h). LMDB has
  * no checksums for its own pages: damage in those may end the process by a signal. Who needs to
@@ -17,7 +18,8 @@
 
 /* Something that is wrong. */
 struct ty_verify_problem {
-    char check[16];  /* which check found it: "records", "series", "journal", "blocks", "rejects" */
+    char check[16];  /* which check found it: "records", "series", "journal", "blocks", "rejects",
+                        "closings", "revisions" */
     char text[320];  /* what, where: a sentence without its full stop */
     bool has_series; /* it concerns one series: */
     struct ty_uuid customer;
@@ -35,10 +37,13 @@ struct ty_verify_counts {
     uint64_t days;
     uint64_t months;
     uint64_t rejects;
-    uint64_t exact;       /* days whose every event the journal still has: compared exactly */
-    uint64_t partial;     /* days of which it has some: not less than those */
-    uint64_t uncompared;  /* days left out for lack of memory */
-    int64_t id_window_ms; /* how far back repeated ids were looked for */
+    uint64_t closings; /* customers with closed months */
+    uint64_t revisions;
+    uint64_t exact;      /* days whose every event the journal still has: compared exactly */
+    uint64_t partial;    /* days of which it has some: not less than those */
+    uint64_t uncompared; /* days left out for lack of memory */
+    uint64_t uncompared_revisions; /* likewise */
+    int64_t id_window_ms;          /* how far back repeated ids were looked for */
 };
 
 struct ty_verify_options {

@@ -23,6 +23,13 @@ struct ty_verify_month {
     struct ty_total total;
 };
 
+/* What each closed month of a series came to, revision by revision (verify_closings.c). */
+struct ty_verify_chains {
+    struct ty_verify_chain *table; /* open addressing; a power of two of places */
+    size_t capacity;
+    size_t count;
+};
+
 struct ty_verifier {
     const struct ty_verify_options *options;
     struct ty_verify_counts *counts;
@@ -50,6 +57,10 @@ struct ty_verifier {
     bool months_unsure;
     /* rejects */
     uint64_t reject_count, reject_bytes;
+    /* closings and revisions */
+    struct ty_closings closings; /* the customers that have one */
+    struct ty_verify_chains chains;
+    bool closings_damaged, revisions_damaged;
 };
 
 /* ty_verify_tell reports a problem of a series (NULL: of none that is known) and period (""). */
@@ -78,5 +89,14 @@ void ty_verify_month(void *context, uint32_t id, int32_t month, const struct ty_
 void ty_verify_damaged_block(struct ty_verifier *verifier, const struct ty_audit_damage *damage);
 /* Days that only the journal knows. */
 void ty_verify_lost_days(struct ty_verifier *verifier);
+
+/* verify_closings.c: closed months, and the revisions of them. */
+void ty_verify_closing(void *context, const struct ty_uuid *customer,
+                       const struct ty_closed *closed);
+void ty_verify_revision(void *context, const struct ty_uuid *customer,
+                        const struct ty_revision *revision);
+void ty_verify_revisions_end(struct ty_verifier *verifier);
+void ty_verify_damaged_closing(struct ty_verifier *verifier, const struct ty_audit_damage *damage);
+void ty_verify_chains_fini(struct ty_verify_chains *chains);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * commit.c: batches to disk: the order of the steps is what keeps Tally's promises (shard.h).
  *
- *   1. decide each event, then each void, reserving memory for everything that they will need
- *   2. one transaction: rejects, journal, a slice of dirty months, a slice of trimming, the state
+ *   1. decide each event, then each void, then each closing, reserving memory for all they need
+ *   2. one transaction: rejects, closings, journal, slices of checkpoint and trimming, the state
  *   3. commit
  *   4. publish to readers; only then are the batches answered
  *
@@ -346,6 +346,7 @@ static void publish(struct ty_shard *shard, const struct ty_state_record *state,
     ty_hot_publish(&shard->hot, state->last_sequence, ty_shard_mono_ms(shard));
     for (uint32_t i = 0; i < commit->group_count; i++)
         commit->groups[i].series->stored = true;
+    ty_shard_end_closings(shard, true);
     shard->state = *state;
     count_rejects(shard, rejects);
     ty_atomic_add(&shard->stats.commits, 1, memory_order_relaxed);
@@ -360,6 +361,7 @@ static void revert(struct ty_shard *shard)
     struct ty_commit *commit = &shard->commit;
 
     ty_hot_revert(&shard->hot);
+    ty_shard_end_closings(shard, false);
     for (uint32_t i = 0; shard->dedup != NULL && i < commit->candidate_count; i++)
         ty_dedup_remove(shard->dedup, &commit->candidates[i].event->key);
 }
@@ -372,6 +374,8 @@ static void fail_part(struct ty_shard *shard, struct ty_part *part, tally_status
         part->batch->outcomes[event_of(part, i)->record].result = TALLY_NOT_STORED;
     for (size_t i = 0; i < part->void_count; i++)
         part->voids[i].result = TY_VOID_NOT_STORED;
+    if (part->close != NULL)
+        part->close->result = TY_CLOSE_NOT_STORED;
 }
 
 static void count_results(struct ty_shard *shard, const struct ty_part *parts)
@@ -411,9 +415,12 @@ static tally_status run_commit(struct ty_shard *shard, struct ty_part *parts)
     if (status == TALLY_OK)
         status = ty_shard_decide_voids(shard, parts, state.last_sequence + 1);
     if (status == TALLY_OK)
+        status = ty_shard_decide_closings(shard, parts,
+                                          state.last_sequence + has_events(&shard->commit));
+    if (status == TALLY_OK)
         status = keep_rejects(shard, parts, &rejects);
     if (status == TALLY_OK && !has_events(&shard->commit) &&
-        rejects.last_seq == shard->rejects.last_seq) {
+        shard->commit.closings.changed == NULL && rejects.last_seq == shard->rejects.last_seq) {
         ty_store_abort(shard->store); /* All of it was stored before, or is refused. */
         count_rejects(shard, &rejects);
         return TALLY_OK;

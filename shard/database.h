@@ -89,6 +89,25 @@ struct ty_voiding {
 void ty_database_void(struct ty_database *database, const struct ty_uuid *customer,
                       struct ty_voiding *voiding);
 
+/* A closing of a customer's months in the database's hands. */
+struct ty_closing {
+    struct ty_close close; /* `customer` and `through` are given */
+    void (*done)(struct ty_closing *closing);
+    /* Filled before `done`: TALLY_OK when it is decided (see close.result), else why not, with a
+     * sentence or NULL. */
+    tally_status status;
+    const char *problem;
+    /* The database's own. */
+    struct ty_part part;
+};
+
+/*
+ * ty_database_close_months closes all months of a customer up to one of them, durably. It waits in
+ * the same queue as events: what was answered before counts before. `done` is called exactly once,
+ * on a writer's thread, or on the caller's before this returns (TALLY_BUSY). Any thread.
+ */
+void ty_database_close_months(struct ty_database *database, struct ty_closing *closing);
+
 /* ty_database_take_batch returns an empty batch (NULL: no memory) whose memory is reused from one
  * to the next; give it back when its outcomes have been read, submitted or not. */
 struct ty_batch *ty_database_take_batch(struct ty_database *database);

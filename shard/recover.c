@@ -213,6 +213,9 @@ static tally_status recover(struct ty_shard *shard, tally_error *error)
     if (status != TALLY_OK)
         return shard->error.message[0] == '\0' ? status
                                                : ty_fail(error, status, "%s", shard->error.message);
+    status = ty_shard_load_closings(shard, error);
+    if (status != TALLY_OK)
+        return status;
     return replay_journal(shard, error);
 }
 

@@ -185,6 +185,7 @@ void ty_shard_close(struct ty_shard *shard, bool flush)
     free(shard->commit.groups);
     free(shard->commit.ordered);
     free((void *)shard->commit.voids);
+    free(shard->commit.revisions);
     ty_buffer_fini(&shard->commit.journal);
     free(shard);
 }
@@ -254,6 +255,7 @@ void ty_shard_check(const struct ty_shard *shard)
 {
     ty_hot_check(&shard->hot);
     TY_ASSERT(shard->hot.touched == NULL && shard->hot.writing == NULL);
+    TY_ASSERT(shard->hot.revised == NULL && shard->commit.closings.changed == NULL);
     TY_ASSERT(shard->state.replay_from <= shard->state.last_sequence + 1);
     TY_ASSERT(ty_hot_lacks_from(&shard->hot, shard->state.last_sequence + 1) >=
               shard->state.replay_from);

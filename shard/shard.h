@@ -14,6 +14,7 @@
 
 #include "engine/batch.h"
 #include "engine/clock.h"
+#include "engine/closing.h"
 #include "engine/hot.h"
 #include "engine/reject.h"
 #include "engine/void.h"
@@ -39,7 +40,7 @@ struct ty_shard_options {
 
 #define TY_CHECKPOINT_MS INT64_C(20000)
 
-/* The part of a batch that concerns one shard, or rejects to be kept, or voids. */
+/* The part of a batch that concerns one shard, or rejects to be kept, or voids, or a closing. */
 struct ty_part {
     struct ty_part *next;
     struct ty_batch *batch;  /* NULL in a part without events */
@@ -50,6 +51,7 @@ struct ty_part {
     size_t reject_count;
     struct ty_void *voids; /* of events that earlier commits accepted; borrowed */
     size_t void_count;
+    struct ty_close *close;             /* months of a customer; borrowed; NULL: none */
     uint64_t weight;                    /* the writer's: what the part counts for in its queue */
     tally_status status;                /* filled by ty_shard_commit() */
     const char *problem;                /* NULL, or a sentence that lives as long as the part */
@@ -81,10 +83,12 @@ void ty_shard_close(struct ty_shard *shard, bool flush);
 
 /*
  * ty_shard_commit decides every event of the parts and makes the accepted ones durable and
- * visible, takes the events of the voids that are not void yet out again, and keeps every reject
- * of the parts that is not kept already, all in one transaction. Sets each part's status, the
- * outcomes of its records and the results of its voids:
- *   TALLY_OK        every event and void is decided, every reject durable.
+ * visible, takes the events of the voids that are not void yet out again, closes what the parts
+ * close, and keeps every reject of the parts that is not kept already, all in one transaction. Of
+ * closed months that the events and voids change it stores revisions; those of the same commit
+ * count before it closes. Sets each part's status, the outcomes of its records and the results of
+ * its voids and closing:
+ *   TALLY_OK        every event, void and closing is decided, every reject durable.
  *   TALLY_FULL, TALLY_NO_MEMORY, TALLY_IO   nothing was stored; the shard goes on.
  *   TALLY_CORRUPT   a stored value that an event or void needs is damaged: those are not stored.
  *   TALLY_UNKNOWN   the commit may or may not have happened; the shard takes no more (_FAILED).

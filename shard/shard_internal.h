@@ -21,6 +21,12 @@ struct ty_group {
     uint32_t count;
 };
 
+/* A revision of the commit being built, and the month that it is about. */
+struct ty_pending_revision {
+    struct ty_month_node *month;
+    struct ty_revision revision;
+};
+
 /* The commit being built; its memory is kept from commit to commit. */
 struct ty_commit {
     uint64_t number; /* counts every attempt, so that series know whether a mark is theirs */
@@ -35,6 +41,11 @@ struct ty_commit {
     const struct ty_void **voids; /* that are carried out */
     uint32_t void_count;
     uint32_t void_capacity;
+    struct ty_closings closings;           /* customers whose closed months change */
+    struct ty_pending_revision *revisions; /* of closed months */
+    size_t revision_count;
+    size_t revision_capacity;
+    uint64_t closed_count; /* closings that are carried out */
     struct ty_buffer journal;
     uint64_t written; /* months stored on the way */
     uint64_t trimmed; /* journal values deleted on the way */
@@ -70,6 +81,17 @@ tally_status ty_shard_recover(struct ty_shard *shard, tally_error *error);
  */
 tally_status ty_shard_decide_voids(struct ty_shard *shard, struct ty_part *parts,
                                    uint64_t sequence);
+/*
+ * closing.c. ty_shard_decide_closings, within a commit's transaction and after its events and
+ * voids, stores a revision of every closed month that those change; then it decides the closings of
+ * the parts and stores what comes of them. `last` is the last journal value up to then: the
+ * commit's own, if it has one. ty_shard_end_closings keeps what was changed in memory
+ * (`committed`), or takes it back.
+ */
+tally_status ty_shard_decide_closings(struct ty_shard *shard, struct ty_part *parts, uint64_t last);
+void ty_shard_end_closings(struct ty_shard *shard, bool committed);
+/* Loads what is stored of closed months, when all series are there. */
+tally_status ty_shard_load_closings(struct ty_shard *shard, tally_error *error);
 /* The text goes into the part: other shards may be deciding other parts of the batch right now, and
  * its arena has no lock. */
 void ty_shard_set_problem(const struct ty_shard *shard, struct ty_part *part);

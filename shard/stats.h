@@ -15,6 +15,8 @@
 struct ty_shard_stats {
     _Atomic uint64_t results[TY_RESULTS]; /* events by tally_result */
     _Atomic uint64_t voided;              /* events that were taken out again */
+    _Atomic uint64_t closings;            /* that closed months of a customer */
+    _Atomic uint64_t revisions;           /* of closed months */
     _Atomic uint64_t commits;
     _Atomic uint64_t commit_failures;
     _Atomic uint64_t busy_batches; /* refused since too many events waited; by who submits */

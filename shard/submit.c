@@ -1,5 +1,5 @@
 /*
- * submit.c: a batch to its shards and back, rejects and voids to theirs (database.h).
+ * submit.c: a batch to its shards and back, rejects, voids and closings to theirs (database.h).
  */
 #include <string.h>
 
@@ -194,5 +194,28 @@ void ty_database_void(struct ty_database *database, const struct ty_uuid *custom
                                &voiding->part)) {
         voiding->part.status = TALLY_BUSY;
         finish_voiding(&voiding->part);
+    }
+}
+
+/* --- Closings --- */
+
+static void finish_closing(struct ty_part *part)
+{
+    struct ty_closing *closing = TY_CONTAINER_OF(part, struct ty_closing, part);
+
+    closing->status = part->status;
+    closing->problem = part->problem;
+    closing->done(closing);
+}
+
+void ty_database_close_months(struct ty_database *database, struct ty_closing *closing)
+{
+    unsigned shard = ty_database_shard_index(database, &closing->close.customer);
+
+    closing->part =
+        (struct ty_part){.close = &closing->close, .status = TALLY_OK, .done = finish_closing};
+    if (!ty_writer_push(database->writers[shard], &closing->part)) {
+        closing->part.status = TALLY_BUSY;
+        finish_closing(&closing->part);
     }
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* Events and voids weigh 1; a reject weighs what an event does for every 64 bytes that are kept of
- * it. */
+/* Events, voids and closings weigh 1; a reject weighs what an event does for every 64 bytes that
+ * are kept of it. */
 #define COMMIT_WEIGHT_MAX   ((uint64_t)32768)   /* taken into one commit, a single part excepted */
 #define QUEUE_WEIGHT_MAX    ((uint64_t)1 << 20) /* waiting */
 #define REJECT_WEIGHT_BYTES 64
@@ -33,7 +33,7 @@ static void publish_queue(struct ty_writer *writer)
 
 static uint64_t weigh(const struct ty_part *part)
 {
-    uint64_t weight = part->count + part->void_count;
+    uint64_t weight = part->count + part->void_count + (part->close != NULL);
 
     for (size_t i = 0; i < part->reject_count; i++) {
         size_t length = part->rejects[i].record.length;

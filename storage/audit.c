@@ -19,10 +19,9 @@ struct audit_walk {
 static MDB_dbi tree_of(const struct ty_store *store, enum ty_audit_tree tree)
 {
     const MDB_dbi trees[TY_AUDIT_TREES] = {
-        [TY_AUDIT_SERIES] = store->series,
-        [TY_AUDIT_JOURNAL] = store->journal,
-        [TY_AUDIT_BLOCKS] = store->blocks,
-        [TY_AUDIT_REJECTS] = store->rejects,
+        [TY_AUDIT_SERIES] = store->series,     [TY_AUDIT_JOURNAL] = store->journal,
+        [TY_AUDIT_BLOCKS] = store->blocks,     [TY_AUDIT_REJECTS] = store->rejects,
+        [TY_AUDIT_CLOSINGS] = store->closings, [TY_AUDIT_REVISIONS] = store->revisions,
     };
 
     return trees[tree];
@@ -30,7 +29,8 @@ static MDB_dbi tree_of(const struct ty_store *store, enum ty_audit_tree tree)
 
 const char *ty_audit_name(enum ty_audit_tree tree)
 {
-    static const char *const names[TY_AUDIT_TREES] = {"series", "journal", "blocks", "rejects"};
+    static const char *const names[TY_AUDIT_TREES] = {"series",  "journal",  "blocks",
+                                                      "rejects", "closings", "revisions"};
 
     return names[tree];
 }
@@ -49,6 +49,10 @@ static void tell_damage(const struct audit_walk *walk, enum ty_audit_tree tree, 
         damage.level = bytes[4];
         damage.period = (int32_t)ty_get_u32_be(bytes + 5);
     }
+    if (tree == TY_AUDIT_CLOSINGS || tree == TY_AUDIT_REVISIONS)
+        memcpy(damage.customer.bytes, bytes, TY_MIN(key->mv_size, sizeof(damage.customer.bytes)));
+    if (tree == TY_AUDIT_REVISIONS && key->mv_size == TY_REVISION_KEY_BYTES)
+        damage.number = ty_get_u64_be(bytes + sizeof(damage.customer.bytes));
     walk->audit->damage(walk->audit->context, &damage);
 }
 
@@ -119,12 +123,35 @@ static const char *visit_reject(const struct ty_audit *audit, const MDB_val *key
     return problem;
 }
 
+static const char *visit_closing(const struct ty_audit *audit, const MDB_val *key,
+                                 const MDB_val *value)
+{
+    struct ty_uuid customer;
+    struct ty_closed closed;
+
+    if (!ty_store_read_closing(key, value, &customer, &closed))
+        return "checksum mismatch";
+    audit->closing(audit->context, &customer, &closed);
+    return NULL;
+}
+
+static const char *visit_revision(const struct ty_audit *audit, const MDB_val *key,
+                                  const MDB_val *value)
+{
+    struct ty_uuid customer;
+    struct ty_revision revision;
+
+    if (!ty_store_read_revision(key, value, &customer, &revision))
+        return "checksum mismatch";
+    audit->revision(audit->context, &customer, &revision);
+    return NULL;
+}
+
 static const char *(*const visits[TY_AUDIT_TREES])(const struct ty_audit *audit, const MDB_val *key,
                                                    const MDB_val *value) = {
-    [TY_AUDIT_SERIES] = visit_series,
-    [TY_AUDIT_JOURNAL] = visit_journal,
-    [TY_AUDIT_BLOCKS] = visit_block,
-    [TY_AUDIT_REJECTS] = visit_reject,
+    [TY_AUDIT_SERIES] = visit_series,    [TY_AUDIT_JOURNAL] = visit_journal,
+    [TY_AUDIT_BLOCKS] = visit_block,     [TY_AUDIT_REJECTS] = visit_reject,
+    [TY_AUDIT_CLOSINGS] = visit_closing, [TY_AUDIT_REVISIONS] = visit_revision,
 };
 
 /* Keys ascend; one that does not is damaged, even if its value is not. */

@@ -17,6 +17,8 @@ enum ty_audit_tree {
     TY_AUDIT_JOURNAL,
     TY_AUDIT_BLOCKS,
     TY_AUDIT_REJECTS,
+    TY_AUDIT_CLOSINGS,
+    TY_AUDIT_REVISIONS,
     TY_AUDIT_TREES
 };
 
@@ -24,10 +26,11 @@ enum ty_audit_tree {
 struct ty_audit_damage {
     enum ty_audit_tree tree;
     const char *problem; /* a phrase: "checksum mismatch" */
-    uint64_t number;     /* of the series, the journal value or the reject, by its key */
-    uint8_t level;       /* of a block: enum ty_level, or what the key has there */
-    int32_t period;      /* of a block: day or month, by its key */
-    size_t length;       /* of the value */
+    uint64_t number; /* of the series, the journal value, the reject or the revision, by its key */
+    struct ty_uuid customer; /* of a closing or a revision, by its key */
+    uint8_t level;           /* of a block: enum ty_level, or what the key has there */
+    int32_t period;          /* of a block: day or month, by its key */
+    size_t length;           /* of the value */
 };
 
 /* What is told of each; all are needed. What they get is borrowed until they return. */
@@ -41,6 +44,9 @@ struct ty_audit {
     void (*month)(void *context, uint32_t series, int32_t month,
                   const struct ty_month_block *block);
     void (*reject)(void *context, const struct ty_kept_reject *kept, size_t length);
+    void (*closing)(void *context, const struct ty_uuid *customer, const struct ty_closed *closed);
+    void (*revision)(void *context, const struct ty_uuid *customer,
+                     const struct ty_revision *revision);
     void (*damage)(void *context, const struct ty_audit_damage *damage);
     void (*progress)(void *context, uint64_t bytes); /* that were read since the last call */
 };

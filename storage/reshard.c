@@ -329,6 +329,52 @@ static tally_status move_void(struct ty_load *load, unsigned source, const struc
                        error);
 }
 
+/* --- Closed months. A customer moves as one, so that its revisions keep their numbers. --- */
+
+static tally_status move_closing(struct ty_load *load, unsigned source,
+                                 const struct ty_entry *entry, tally_error *error)
+{
+    MDB_val key = {entry->key_length, (void *)entry->key};
+    MDB_val value = {entry->value_length, (void *)entry->value};
+    uint8_t new_key[TY_CLOSING_KEY_BYTES], new_value[TY_CLOSING_VALUE_BYTES];
+    struct ty_closed closed;
+    struct ty_uuid customer;
+    unsigned target;
+
+    if (!ty_store_read_closing(&key, &value, &customer, &closed))
+        return malformed(error, "a closing");
+    target = target_of(load, &customer);
+    closed.sequence = moved_through(load, source, target, closed.sequence);
+    ty_store_encode_closing(&customer, &closed, new_key, new_value);
+    return ty_load_put(load, target, "closings",
+                       &(struct ty_entry){new_key, sizeof(new_key), new_value, sizeof(new_value)},
+                       false, error);
+}
+
+static tally_status move_revision(struct ty_load *load, unsigned source,
+                                  const struct ty_entry *entry, tally_error *error)
+{
+    MDB_val key = {entry->key_length, (void *)entry->key};
+    MDB_val value = {entry->value_length, (void *)entry->value};
+    uint8_t new_key[TY_REVISION_KEY_BYTES], new_value[TY_REVISION_VALUE_BYTES_MAX];
+    const struct ty_moved_series *series;
+    struct ty_revision revision;
+    struct ty_uuid customer;
+    size_t length;
+
+    if (!ty_store_read_revision(&key, &value, &customer, &revision))
+        return malformed(error, "a revision");
+    series = find_series(load, source, revision.series);
+    if (series == NULL || series->target != target_of(load, &customer))
+        return malformed(error, "a revision of an unknown series");
+    revision.series = series->to;
+    revision.sequence = moved_exactly(load, source, series->target, revision.sequence);
+    length = ty_store_encode_revision(&customer, &revision, new_key, new_value);
+    return ty_load_put(load, series->target, "revisions",
+                       &(struct ty_entry){new_key, sizeof(new_key), new_value, length}, false,
+                       error);
+}
+
 /* --- Records --- */
 
 static bool is_record(const struct ty_entry *entry, const char *name)
@@ -368,6 +414,10 @@ tally_status ty_reshard_entry(struct ty_load *load, unsigned source, const char 
         return move_block(load, source, entry, error);
     if (strcmp(tree, "voids") == 0)
         return move_void(load, source, entry, error);
+    if (strcmp(tree, "closings") == 0)
+        return move_closing(load, source, entry, error);
+    if (strcmp(tree, "revisions") == 0)
+        return move_revision(load, source, entry, error);
     if (source == 0 && (strcmp(tree, "rejects") == 0 || strcmp(tree, "reject_ids") == 0))
         return ty_load_put(load, 0, tree, entry, true, error);
     return ty_fail(error, TALLY_INVALID,

@@ -91,6 +91,19 @@ tally_status ty_snapshot_each_reject(struct ty_snapshot *snapshot, uint64_t *bef
                                      bool (*each)(void *context, const struct ty_kept_reject *kept),
                                      void *context, tally_error *error);
 
+/* --- Closed months (engine/closing.h) --- */
+
+/* ty_snapshot_get_closed tells how far a customer's months are closed: TY_NOT_CLOSED, and zeros, if
+ * they never were. TALLY_CORRUPT if that cannot be told, TALLY_IO. */
+tally_status ty_snapshot_get_closed(struct ty_snapshot *snapshot, const struct ty_uuid *customer,
+                                    struct ty_closed *closed, tally_error *error);
+
+/* ty_snapshot_get_revision reads one of the closed.revisions that a customer has, by its number;
+ * TALLY_CORRUPT if it is damaged or missing, TALLY_IO. */
+tally_status ty_snapshot_get_revision(struct ty_snapshot *snapshot, const struct ty_uuid *customer,
+                                      uint64_t number, struct ty_revision *revision,
+                                      tally_error *error);
+
 /* ty_snapshot_drain frees the idle ones; when the store is closed. */
 void ty_snapshot_drain(struct ty_store *store);
 

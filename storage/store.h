@@ -2,8 +2,8 @@
  * store.h: a shard's LMDB environment: one writer's transactions, any number of readers' snapshots.
  *
  * Trees: `meta` (what database this is, and the shard's state), `series`, `journal`, `blocks`,
- * `rejects`, `reject_ids` and `voids`. docs/FORMAT.md has the bytes. Nothing outside storage/ sees
- * LMDB.
+ * `rejects`, `reject_ids`, `voids`, `closings` and `revisions`. docs/FORMAT.md has the bytes.
+ * Nothing outside storage/ sees LMDB.
  *
  * Ownership. Bytes that come out of the store are decoded or copied before they are handed on.
  * Threads. Everything is the writer's, but for snapshot.h, which any thread may use.
@@ -14,12 +14,13 @@
 #define TY_STORAGE_STORE_H
 
 #include "engine/block.h"
+#include "engine/closing.h"
 #include "engine/error.h"
 #include "engine/reject.h"
 #include "storage/journal_codec.h"
 
 /* The version of everything that is stored. A newer one is refused. */
-#define TY_FORMAT_VERSION 2
+#define TY_FORMAT_VERSION 3
 
 #define TY_PARTITIONS 1024
 
@@ -202,6 +203,21 @@ tally_status ty_store_get_void(struct ty_store *store, const struct ty_journal_p
                                bool *found, struct ty_void_note *note, tally_error *error);
 /* Deletes the voids of all events of a journal value. */
 tally_status ty_store_delete_voids(struct ty_store *store, uint64_t sequence, tally_error *error);
+
+/* --- Closed months (engine/closing.h), kept for good --- */
+
+/* How far a customer's months are closed takes the place of what was stored of it before. */
+tally_status ty_store_put_closing(struct ty_store *store, const struct ty_uuid *customer,
+                                  const struct ty_closed *closed, tally_error *error);
+/* Calls `each` for every customer with closed months, by its id, until it returns other than
+ * TALLY_OK. TALLY_CORRUPT if one is damaged, or its key is: it must not pass for one without. */
+tally_status ty_store_each_closing(struct ty_store *store,
+                                   tally_status (*each)(void *context,
+                                                        const struct ty_uuid *customer,
+                                                        const struct ty_closed *closed),
+                                   void *context, tally_error *error);
+tally_status ty_store_put_revision(struct ty_store *store, const struct ty_uuid *customer,
+                                   const struct ty_revision *revision, tally_error *error);
 
 /* --- Space --- */
 

@@ -29,6 +29,8 @@ struct ty_store {
     MDB_dbi rejects;
     MDB_dbi reject_ids;
     MDB_dbi voids;
+    MDB_dbi closings;
+    MDB_dbi revisions;
     MDB_txn *txn; /* the writer's, while one is open */
     struct ty_faults faults;
     bool sync;
@@ -105,6 +107,23 @@ size_t ty_store_encode_void(const struct ty_journal_place *place, const struct t
                             uint8_t key[TY_VOID_KEY_BYTES], uint8_t value[TY_VOID_VALUE_BYTES_MAX]);
 bool ty_store_read_void(const MDB_val *key, const MDB_val *value, struct ty_journal_place *place,
                         struct ty_void_note *note);
+
+/* The bytes of a closing and of a revision, likewise. */
+#define TY_CLOSING_KEY_BYTES   16
+#define TY_CLOSING_VALUE_BYTES (9 + 4 * 8)
+#define TY_REVISION_KEY_BYTES  24
+#define TY_REVISION_VALUE_BYTES_MAX                                                                \
+    (9 + 2 * 8 + 6 * TY_VARINT_BYTES_MAX + 8 * TY_VARINT128_BYTES_MAX)
+void ty_store_encode_closing(const struct ty_uuid *customer, const struct ty_closed *closed,
+                             uint8_t key[TY_CLOSING_KEY_BYTES],
+                             uint8_t value[TY_CLOSING_VALUE_BYTES]);
+bool ty_store_read_closing(const MDB_val *key, const MDB_val *value, struct ty_uuid *customer,
+                           struct ty_closed *closed);
+size_t ty_store_encode_revision(const struct ty_uuid *customer, const struct ty_revision *revision,
+                                uint8_t key[TY_REVISION_KEY_BYTES],
+                                uint8_t value[TY_REVISION_VALUE_BYTES_MAX]);
+bool ty_store_read_revision(const MDB_val *key, const MDB_val *value, struct ty_uuid *customer,
+                            struct ty_revision *revision);
 
 /* Checks and decodes an entry of the tree of series; false: it does not match its checksum. */
 bool ty_store_read_series(const MDB_val *key, const MDB_val *value, uint32_t *id,

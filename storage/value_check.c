@@ -73,6 +73,26 @@ static const char *check_void(const struct ty_entry *entry)
     return ty_store_read_void(&key, &value, &place, &note) ? NULL : "checksum mismatch";
 }
 
+static const char *check_closing(const struct ty_entry *entry)
+{
+    MDB_val key = {entry->key_length, (void *)entry->key};
+    MDB_val value = {entry->value_length, (void *)entry->value};
+    struct ty_uuid customer;
+    struct ty_closed closed;
+
+    return ty_store_read_closing(&key, &value, &customer, &closed) ? NULL : "checksum mismatch";
+}
+
+static const char *check_revision(const struct ty_entry *entry)
+{
+    MDB_val key = {entry->key_length, (void *)entry->key};
+    MDB_val value = {entry->value_length, (void *)entry->value};
+    struct ty_revision revision;
+    struct ty_uuid customer;
+
+    return ty_store_read_revision(&key, &value, &customer, &revision) ? NULL : "checksum mismatch";
+}
+
 static const char *check_reject(const struct ty_entry *entry)
 {
     struct ty_kept_reject kept;
@@ -138,14 +158,30 @@ static void name_void(const struct ty_entry *entry, char *name)
         snprintf(name, TY_VALUE_NAME_BYTES, "a void with a key of %zu bytes", entry->key_length);
 }
 
+static void name_closing(const struct ty_entry *entry, char *name)
+{
+    const uint8_t *key = entry->key;
+    char customer[TY_UUID_TEXT_LENGTH];
+    struct ty_uuid uuid = {{0}};
+
+    memcpy(uuid.bytes, key, TY_MIN(entry->key_length, sizeof(uuid.bytes)));
+    ty_uuid_format(&uuid, customer);
+    if (entry->key_length == TY_REVISION_KEY_BYTES)
+        snprintf(name, TY_VALUE_NAME_BYTES, "revision %llu of customer %.36s",
+                 (unsigned long long)ty_get_u64_be(key + sizeof(uuid.bytes)), customer);
+    else
+        snprintf(name, TY_VALUE_NAME_BYTES, "the closing of customer %.36s", customer);
+}
+
 static const struct {
     const char *tree;
     const char *(*check)(const struct ty_entry *entry);
     void (*name)(const struct ty_entry *entry, char *name);
 } trees[] = {
-    {"meta", check_meta, name_meta},          {"series", check_series, name_series},
-    {"journal", check_journal, name_journal}, {"blocks", check_block, name_block},
-    {"rejects", check_reject, name_reject},   {"voids", check_void, name_void},
+    {"meta", check_meta, name_meta},           {"series", check_series, name_series},
+    {"journal", check_journal, name_journal},  {"blocks", check_block, name_block},
+    {"rejects", check_reject, name_reject},    {"voids", check_void, name_void},
+    {"closings", check_closing, name_closing}, {"revisions", check_revision, name_closing},
 };
 
 const char *ty_value_check(const char *tree, const struct ty_entry *entry)

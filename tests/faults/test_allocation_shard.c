@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "query/closing.h"
 #include "query/feed.h"
 #include "query/rejects.h"
 #include "query/rollup.h"
@@ -143,6 +144,94 @@ Test(allocation_shard, rejects_without_memory_are_not_kept_and_the_next_time_the
     cr_assert_eq(ty_allocations_live(), 0, "memory is lost");
 }
 
+/* --- Closed months --- */
+
+#define JANUARY    636
+#define JANUARY_MS INT64_C(1673000000000)
+
+static struct ty_closed closed_of(unsigned customer)
+{
+    struct ty_uuid id = ty_world_customer(customer);
+    struct ty_snapshot *snapshot;
+    struct ty_closed closed;
+    tally_error error;
+
+    cr_assert_eq(ty_snapshot_begin(world.shard->store, &snapshot, &error), TALLY_OK);
+    cr_assert_eq(ty_snapshot_get_closed(snapshot, &id, &closed, &error), TALLY_OK);
+    ty_snapshot_end(world.shard->store, snapshot);
+    return closed;
+}
+
+static bool close_failing(unsigned customer, uint64_t n)
+{
+    struct ty_close close = {.customer = ty_world_customer(customer), .through = JANUARY};
+    struct ty_part part = {.close = &close};
+    bool hit;
+
+    ty_allocations_fail(n, n % 2 == 0);
+    ty_shard_commit(world.shard, &part);
+    hit = ty_allocations_stop();
+    ty_shard_check(world.shard);
+    if (part.status != TALLY_OK) {
+        check_problem(part.status, part.problem, n);
+        cr_assert_eq(close.result, TY_CLOSE_NOT_STORED);
+        cr_assert_eq(closed_of(customer).through, TY_NOT_CLOSED);
+        ty_shard_commit(world.shard, &part);
+        cr_assert_eq(part.status, TALLY_OK, "%s", part.problem);
+    }
+    cr_assert_eq(close.result, TY_CLOSE_DONE);
+    cr_assert_eq(closed_of(customer).through, JANUARY);
+    return hit;
+}
+
+/* Events of a closed month, of two workflows. */
+static bool revise_failing(unsigned customer, uint64_t n)
+{
+    static struct ty_sending sending;
+    uint64_t before = closed_of(customer).revisions;
+    bool hit;
+
+    ty_sending_init(&sending, &world, customer, 1 + (unsigned)(n % 2), JANUARY_MS, 3);
+    ty_allocations_fail(n, n % 2 == 0);
+    (void)ty_sending_commit(&sending, &world);
+    hit = ty_allocations_stop();
+    ty_shard_check(world.shard);
+    if (sending.part.status != TALLY_OK) {
+        check_problem(sending.part.status, sending.part.problem, n);
+        cr_assert_eq(closed_of(customer).revisions, before);
+        cr_assert_eq(ty_sending_commit(&sending, &world), TALLY_OK, "%s", sending.part.problem);
+    }
+    expect_results(&sending, TALLY_ACCEPTED, n);
+    cr_assert_eq(closed_of(customer).revisions, before + 1);
+    ty_sending_fini(&sending);
+    return hit;
+}
+
+/* A month is closed or not, and what changes in it is told once, however short memory is. */
+Test(allocation_shard, closings_and_revisions_without_memory_are_made_the_next_time)
+{
+    unsigned customer = 2000;
+    bool hit = true;
+
+    ty_world_open(&world);
+    for (uint64_t n = 1; hit; n++) {
+        static struct ty_sending sending;
+
+        cr_assert_lt(n, ROUNDS_MAX);
+        ty_sending_init(&sending, &world, ++customer, 1, JANUARY_MS, 1);
+        cr_assert_eq(ty_sending_commit(&sending, &world), TALLY_OK);
+        ty_sending_fini(&sending);
+        hit = close_failing(customer, n);
+    }
+    hit = true;
+    for (uint64_t n = 1; hit; n++) {
+        cr_assert_lt(n, ROUNDS_MAX);
+        hit = revise_failing(customer, n);
+    }
+    ty_world_crash(&world);
+    cr_assert_eq(ty_allocations_live(), 0, "memory is lost");
+}
+
 /* --- Opening --- */
 
 /* Lets every allocation of an open fail, one after the other. */
@@ -175,6 +264,7 @@ Test(allocation_shard, an_open_without_memory_says_so_and_the_next_one_works)
 {
     ty_world_open(&world);
     ty_scenario_fill(&world);
+    cr_assert(!close_failing(1, ROUNDS_MAX)); /* none fails */
     ty_world_crash(&world);
     for (int stays = 0; stays < 2; stays++)
         open_with_failures(stays != 0, false);
@@ -307,6 +397,27 @@ static tally_status ask_rejects(struct ty_database *database, tally_error *error
     return status;
 }
 
+static bool count_revision(void *context, const tally_revision *revision)
+{
+    (void)revision;
+    ++*(unsigned *)context;
+    return true;
+}
+
+static tally_status ask_revisions(struct ty_database *database, tally_error *error)
+{
+    struct ty_uuid customer = ty_world_customer(1);
+    tally_closed closed;
+    unsigned revisions = 0;
+    uint64_t after = 0;
+    bool more;
+    tally_status status = ty_revisions_list(database, &customer, &after, 10, count_revision,
+                                            &revisions, &closed, &more, error);
+
+    cr_assert(status != TALLY_OK || (revisions == 0 && closed.through[0] == '\0'));
+    return status;
+}
+
 static void ask_with_failures(struct ty_database *database,
                               tally_status (*ask)(struct ty_database *, tally_error *))
 {
@@ -344,6 +455,7 @@ Test(allocation_shard, queries_without_memory_say_so_and_the_next_ones_are_right
         ask_with_failures(&database, ask_workflows);
         ask_with_failures(&database, ask_feed);
         ask_with_failures(&database, ask_rejects);
+        ask_with_failures(&database, ask_revisions);
         ty_world_close(&world);
         ty_world_open(&world);
     }

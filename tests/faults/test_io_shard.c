@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "storage/snapshot.h"
 #include "tests/faults/io.h"
 #include "tests/faults/scenario.h"
 
@@ -220,6 +221,79 @@ Test(io_shard, a_large_commit_that_fails_is_stored_wholly_or_not_at_all)
     ty_scenario_fill(&world);
     fail_in_ways(commit_many_failing, false);
     check_everything_again();
+}
+
+/* --- Closed months --- */
+
+#define JANUARY    636
+#define JANUARY_MS INT64_C(1673000000000)
+
+static struct ty_closed closed_of(unsigned of)
+{
+    struct ty_uuid id = ty_world_customer(of);
+    struct ty_snapshot *snapshot;
+    struct ty_closed closed;
+    tally_error error;
+
+    cr_assert_eq(ty_snapshot_begin(world.shard->store, &snapshot, &error), TALLY_OK);
+    cr_assert_eq(ty_snapshot_get_closed(snapshot, &id, &closed, &error), TALLY_OK);
+    ty_snapshot_end(world.shard->store, snapshot);
+    return closed;
+}
+
+static tally_status send_january(struct ty_sending *sending, unsigned count)
+{
+    ty_sending_init(sending, &world, customer, 1, JANUARY_MS, count);
+    return ty_sending_commit(sending, &world);
+}
+
+/* Closes January, then sends an event of it, with a failure somewhere. Whoever is not told that it
+ * is done asks again. */
+static const char *close_and_send_failing(uint64_t n, enum ty_io_failure failure, bool stays)
+{
+    static struct ty_sending sending;
+    struct ty_close close = {.customer = ty_world_customer(++customer), .through = JANUARY};
+    struct ty_part part = {.close = &close};
+    const char *call;
+
+    cr_assert_eq(send_january(&sending, 2), TALLY_OK);
+    ty_sending_fini(&sending);
+    ty_io_fail(n, failure, stays);
+    ty_shard_commit(world.shard, &part);
+    if (part.status == TALLY_OK)
+        (void)send_january(&sending, 3);
+    call = ty_io_stop();
+    if (world.shard->failed)
+        ty_world_reopen(&world);
+    if (part.status != TALLY_OK) {
+        bool is_stored = closed_of(customer).through == JANUARY;
+
+        ty_shard_commit(world.shard, &part);
+        cr_assert_eq(part.status, TALLY_OK, "%s: %s", call, part.problem);
+        cr_assert_eq(close.result, is_stored ? TY_CLOSE_ALREADY : TY_CLOSE_DONE, "%s", call);
+        (void)send_january(&sending, 3);
+    }
+    if (sending.part.status != TALLY_OK) { /* All of it is stored, or nothing. */
+        bool is_stored = ty_scenario_events(&world, customer, 1) == 5;
+
+        cr_assert_eq(closed_of(customer).revisions, is_stored, "%s", call);
+        cr_assert_eq(ty_sending_commit(&sending, &world), TALLY_OK, "%s", call);
+    }
+    ty_sending_fini(&sending);
+    ty_shard_check(world.shard);
+    cr_assert_eq(ty_scenario_events(&world, customer, 1), 5u, "%s", call);
+    cr_assert_eq(closed_of(customer).revisions, 1u, "%s", call);
+    return call;
+}
+
+/* A month is closed or not, and what changes in it is told once, whatever the disk does. */
+Test(io_shard, closings_and_revisions_are_stored_wholly_or_not_at_all)
+{
+    ty_world_open(&world);
+    fail_in_ways(close_and_send_failing, false);
+    ty_world_reopen(&world);
+    for (; customer > 1000; customer--)
+        cr_assert_eq(closed_of(customer).revisions, 1u);
 }
 
 /* --- Checkpoints and the end --- */

@@ -34,11 +34,23 @@
 #define SECOND_LIVES 4
 #define SECOND_CUTS  5 /* of a second life */
 #define HOUR_MS      INT64_C(3600000)
+#define CLOSE_AFTER  12  /* batches: then January is closed for some customers */
+#define CLOSED       3   /* of those */
+#define JANUARY      636 /* the month before SCRIPT_START_MS */
 
 /* What the producer has been told, as marks in the stream. */
-enum mark { MARK_CREATED, MARK_BEGUN, MARK_DONE, MARK_REJECTS_BEGUN, MARK_REJECTS_DONE, MARKS };
+enum mark {
+    MARK_CREATED,
+    MARK_BEGUN,
+    MARK_DONE,
+    MARK_REJECTS_BEGUN,
+    MARK_REJECTS_DONE,
+    MARK_CLOSE_BEGUN, /* for how many customers */
+    MARK_CLOSE_DONE,
+    MARKS
+};
 
-/* By mark, for how many batches. */
+/* By mark, for how many batches, or customers. */
 struct progress {
     uint32_t counts[MARKS];
 };
@@ -53,7 +65,7 @@ static struct {
     struct script script;
     const struct script_batch *batches;
     char what[200]; /* is being looked at */
-    uint64_t cuts, second_cuts, unborn, stored, lost;
+    uint64_t cuts, second_cuts, unborn, stored, lost, revisions;
 } test;
 
 static struct script_totals want;
@@ -124,34 +136,78 @@ static void close_database(struct ty_database *database, bool is_killed)
 }
 
 struct waiter {
-    struct ty_keeping keeping;
+    struct ty_keeping keeping; /* one of the two */
+    struct ty_closing closing;
     pthread_mutex_t lock;
     pthread_cond_t decided;
     bool is_done;
 };
 
-static void wake(struct ty_keeping *keeping)
+static void wake(struct waiter *waiter)
 {
-    struct waiter *waiter = TY_CONTAINER_OF(keeping, struct waiter, keeping);
-
     pthread_mutex_lock(&waiter->lock);
     waiter->is_done = true;
     pthread_cond_signal(&waiter->decided);
     pthread_mutex_unlock(&waiter->lock);
 }
 
+static void wait_for(struct waiter *waiter)
+{
+    pthread_mutex_lock(&waiter->lock);
+    while (!waiter->is_done)
+        pthread_cond_wait(&waiter->decided, &waiter->lock);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+static void kept(struct ty_keeping *keeping)
+{
+    wake(TY_CONTAINER_OF(keeping, struct waiter, keeping));
+}
+
+static void closed(struct ty_closing *closing)
+{
+    wake(TY_CONTAINER_OF(closing, struct waiter, closing));
+}
+
+/* Whether a customer has used anything before January is closed. */
+static bool is_known(uint32_t customer)
+{
+    for (uint32_t i = 0; i < CLOSE_AFTER; i++)
+        for (uint32_t k = 0; k < test.batches[i].count; k++) {
+            const struct script_event *event = &test.batches[i].events[k];
+
+            if (event->first == TALLY_ACCEPTED && event->event.customer.bytes[15] == customer)
+                return true;
+        }
+    return false;
+}
+
+static void close_january(struct ty_database *database, uint32_t customer)
+{
+    struct waiter waiter = {
+        .closing = {.close = {.customer = script_customer(customer), .through = JANUARY},
+                    .done = closed},
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .decided = PTHREAD_COND_INITIALIZER};
+    const struct ty_closing *closing = &waiter.closing;
+
+    ty_database_close_months(database, &waiter.closing);
+    wait_for(&waiter);
+    CHECK(closing->status == TALLY_OK, "%s", closing->problem);
+    CHECK(closing->close.result == TY_CLOSE_DONE || closing->close.result == TY_CLOSE_ALREADY ||
+              (closing->close.result == TY_CLOSE_UNKNOWN && !is_known(customer)),
+          "closing is %d", closing->close.result);
+}
+
 static void send_rejects(struct ty_database *database, const struct script_batch *batch)
 {
     struct waiter waiter = {
-        .keeping = {.rejects = batch->rejects, .count = batch->reject_count, .done = wake},
+        .keeping = {.rejects = batch->rejects, .count = batch->reject_count, .done = kept},
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .decided = PTHREAD_COND_INITIALIZER};
 
     ty_database_keep_rejects(database, &waiter.keeping);
-    pthread_mutex_lock(&waiter.lock);
-    while (!waiter.is_done)
-        pthread_cond_wait(&waiter.decided, &waiter.lock);
-    pthread_mutex_unlock(&waiter.lock);
+    wait_for(&waiter);
     CHECK(waiter.keeping.status == TALLY_OK, "%s", waiter.keeping.problem);
 }
 
@@ -195,6 +251,11 @@ static void play_batch(struct ty_database *database, uint32_t number)
     disk_record_mark(MARK_REJECTS_BEGUN, number + 1);
     send_rejects(database, batch);
     disk_record_mark(MARK_REJECTS_DONE, number + 1);
+    for (uint32_t i = 0; i < CLOSED && number + 1 == CLOSE_AFTER; i++) {
+        disk_record_mark(MARK_CLOSE_BEGUN, i + 1);
+        close_january(database, i);
+        disk_record_mark(MARK_CLOSE_DONE, i + 1);
+    }
 }
 
 static void play(struct disk *disk, const char *root, uint32_t from, uint32_t to)
@@ -394,12 +455,110 @@ static void resend(struct ty_database *database, const struct progress *progress
     }
 }
 
+/* --- Closed months --- */
+
+/* How many events of January a customer sent after it was closed, in the batches before `end`, and
+ * in that one if it is stored. */
+static uint64_t count_late(uint32_t customer, uint32_t end, bool with_end)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = CLOSE_AFTER; i < end + with_end; i++)
+        for (uint32_t k = 0; k < test.batches[i].count; k++) {
+            const struct script_event *event = &test.batches[i].events[k];
+
+            count += event->first == TALLY_ACCEPTED &&
+                     event->event.customer.bytes[15] == customer &&
+                     event->event.time_ms != TALLY_TIME_OF_ARRIVAL &&
+                     event->event.time_ms < SCRIPT_START_MS;
+        }
+    return count;
+}
+
+static struct ty_total january_of(uint32_t customer, uint32_t workflow)
+{
+    struct ty_total sum = {0};
+
+    for (int64_t hour = 0; hour < (SCRIPT_START_MS - SCRIPT_FIRST_MS) / HOUR_MS; hour++)
+        ty_total_add(&sum, &want.hours[customer][workflow][hour]);
+    return sum;
+}
+
+/* Each revision goes on where the one before ended, and the last with what January holds. Returns
+ * how many events they tell of. */
+static uint64_t follow_revisions(struct ty_snapshot *snapshot, uint32_t customer, uint64_t count)
+{
+    struct ty_uuid id = script_customer(customer), owner, workflow;
+    struct ty_total ends[SCRIPT_WORKFLOWS] = {{0}};
+    bool has_end[SCRIPT_WORKFLOWS] = {false};
+    tally_error error = {""};
+    uint64_t events = 0;
+
+    for (uint64_t number = 1; number <= count; number++) {
+        struct ty_revision revision;
+        uint8_t w;
+
+        CHECK(ty_snapshot_get_revision(snapshot, &id, number, &revision, &error) == TALLY_OK, "%s",
+              error.message);
+        CHECK(ty_snapshot_get_series(snapshot, revision.series, &owner, &workflow, &error) ==
+                  TALLY_OK,
+              "%s", error.message);
+        w = workflow.bytes[15];
+        CHECK(revision.month == JANUARY && ty_uuid_compare(&owner, &id) == 0, "another's");
+        CHECK(!has_end[w] || ty_total_equal(&ends[w], &revision.before), "revision %llu of %u",
+              (unsigned long long)number, customer);
+        CHECK(revision.after.events == revision.before.events + revision.events, "its cause");
+        has_end[w] = true;
+        ends[w] = revision.after;
+        events += revision.events;
+    }
+    for (uint32_t w = 0; w < SCRIPT_WORKFLOWS; w++) {
+        struct ty_total january = january_of(customer, w);
+
+        CHECK(!has_end[w] || ty_total_equal(&ends[w], &january), "the last of customer %u",
+              customer);
+    }
+    return events;
+}
+
+/* Finds every acknowledged closing, and of each late event that is stored a revision. */
+static void check_closings(struct ty_database *database, const struct progress *progress,
+                           uint32_t end, const bool *is_end_stored)
+{
+    for (uint32_t i = 0; i < CLOSED; i++) {
+        struct ty_uuid customer = script_customer(i);
+        unsigned shard = ty_database_shard_index(database, &customer);
+        struct ty_store *store = ty_shard_view(ty_database_shard(database, shard)).store;
+        struct ty_snapshot *snapshot;
+        struct ty_closed found;
+        tally_error error = {""};
+        uint64_t events;
+
+        CHECK(ty_snapshot_begin(store, &snapshot, &error) == TALLY_OK, "%s", error.message);
+        CHECK(ty_snapshot_get_closed(snapshot, &customer, &found, &error) == TALLY_OK, "%s",
+              error.message);
+        events = follow_revisions(snapshot, i, found.revisions);
+        ty_snapshot_end(store, snapshot);
+        CHECK(found.through == JANUARY || progress->counts[MARK_CLOSE_DONE] <= i || !is_known(i),
+              "a closing is lost");
+        CHECK(found.through == TY_NOT_CLOSED || progress->counts[MARK_CLOSE_BEGUN] > i,
+              "a closing that nobody asked for");
+        if (found.through == TY_NOT_CLOSED)
+            CHECK(found.revisions == 0, "revisions of an open month");
+        else
+            CHECK(events == count_late(i, end, is_end_stored[shard]),
+                  "%llu events are told of, not %llu", (unsigned long long)events,
+                  (unsigned long long)count_late(i, end, is_end_stored[shard]));
+        test.revisions += found.revisions;
+    }
+}
+
 static void check_image(const char *root, const struct progress *progress)
 {
     struct reject_reference rejects = {.bytes_max = test.script.options.reject_bytes_max};
     uint32_t begun = progress->counts[MARK_BEGUN];
     struct ty_database *database;
-    bool is_flying_stored[16] = {false};
+    bool is_flying_stored[16] = {false}, none_stored[16] = {false};
 
     memset(&want, 0, sizeof(want));
     set_wall(begun == 0 ? SCRIPT_START_MS : test.batches[begun - 1].wall_ms);
@@ -407,15 +566,18 @@ static void check_image(const char *root, const struct progress *progress)
     for (unsigned i = 0; i < ty_database_shard_count(database); i++)
         is_flying_stored[i] = find_flying(database, i, progress);
     check_totals(database);
+    check_closings(database, progress, progress->counts[MARK_DONE], is_flying_stored);
     check_rejects(database, progress, &rejects);
     resend(database, progress, is_flying_stored, &rejects);
     check_totals(database);
+    check_closings(database, progress, TY_MIN(begun + 2, test.script.count), none_stored);
     CHECK(has_rejects(database, &rejects), "rejects that were sent again");
     close_database(database, one_in(2));
     if (one_in(4)) {
         database = open_database(root);
         check_totals(database);
         CHECK(has_rejects(database, &rejects), "rejects after one more start");
+        check_closings(database, progress, TY_MIN(begun + 2, test.script.count), none_stored);
         close_database(database, false);
     }
     reject_reference_fini(&rejects);
@@ -519,6 +681,7 @@ static void run(unsigned shards, uint64_t cuts)
     if (cuts < 100)
         return;
     snprintf(test.what, sizeof(test.what), "at the end");
+    CHECK(test.revisions != 0, "no month that was closed was ever changed");
     CHECK(test.stored != 0 && test.lost != 0 && test.unborn != 0 && test.second_cuts != 0,
           "something was never tried");
 }

@@ -1,9 +1,12 @@
 /*
  * test_reshard.c: a dump of a shard in any state, loaded into other numbers of shards, gives the
- * same totals: what blocks have and what is replayed fit together there as well.
+ * same totals, closed months and revisions: what blocks have and what is replayed fit together
+ * there as well.
  */
 #include "query/usage.h"
+#include "query/verify.h"
 #include "storage/dump.h"
+#include "storage/snapshot.h"
 #include "tests/support/random.h"
 #include "tests/support/shard_world.h"
 
@@ -151,6 +154,98 @@ static void check_database(struct ty_database *database, const struct totals *wa
     }
 }
 
+/* --- Closed months --- */
+
+#define REVISIONS_MAX 600 /* of a customer */
+
+struct records {
+    struct ty_closed closed[CUSTOMERS];
+    struct ty_revision revisions[CUSTOMERS][REVISIONS_MAX];
+    struct ty_uuid workflows[CUSTOMERS][REVISIONS_MAX]; /* of those */
+};
+
+static void read_records(struct ty_store *store, unsigned customer, struct records *records)
+{
+    struct ty_closed *closed = &records->closed[customer];
+    struct ty_uuid id = ty_world_customer(customer), owner;
+    struct ty_snapshot *snapshot;
+
+    assert_ok(ty_snapshot_begin(store, &snapshot, &problem));
+    assert_ok(ty_snapshot_get_closed(snapshot, &id, closed, &problem));
+    cr_assert(closed->revisions <= REVISIONS_MAX);
+    for (uint64_t i = 0; i < closed->revisions; i++) {
+        struct ty_revision *revision = &records->revisions[customer][i];
+
+        assert_ok(ty_snapshot_get_revision(snapshot, &id, i + 1, revision, &problem));
+        assert_ok(ty_snapshot_get_series(snapshot, revision->series, &owner,
+                                         &records->workflows[customer][i], &problem));
+        cr_assert_eq(ty_uuid_compare(&owner, &id), 0);
+    }
+    ty_snapshot_end(store, snapshot);
+}
+
+static void check_records(struct ty_database *database, const struct records *wanted)
+{
+    static struct records found;
+
+    for (unsigned c = 0; c < CUSTOMERS; c++) {
+        struct ty_uuid customer = ty_world_customer(c);
+
+        read_records(ty_shard_view(ty_database_shard_of(database, &customer)).store, c, &found);
+        cr_assert(found.closed[c].through == wanted->closed[c].through &&
+                  found.closed[c].closed_ms == wanted->closed[c].closed_ms &&
+                  found.closed[c].revisions == wanted->closed[c].revisions);
+        for (uint64_t i = 0; i < found.closed[c].revisions; i++) {
+            const struct ty_revision *a = &found.revisions[c][i], *b = &wanted->revisions[c][i];
+
+            cr_assert(a->month == b->month && a->received_ms == b->received_ms &&
+                          a->events == b->events && a->voided == b->voided &&
+                          ty_total_equal(&a->before, &b->before) &&
+                          ty_total_equal(&a->after, &b->after) &&
+                          ty_uuid_compare(&found.workflows[c][i], &wanted->workflows[c][i]) == 0,
+                      "revision %llu of customer %u", (unsigned long long)a->number, c);
+        }
+    }
+}
+
+/* Months that have ended by the world's clock, of somebody. */
+static void close_some(struct ty_random *random)
+{
+    struct ty_close close = {.customer =
+                                 ty_world_customer((unsigned)ty_random_below(random, CUSTOMERS)),
+                             .through = 635 + (int32_t)ty_random_below(random, 2)};
+    struct ty_part part = {.close = &close};
+
+    ty_shard_commit(old_world.shard, &part);
+    cr_assert_eq(part.status, TALLY_OK);
+}
+
+static void note_problem(void *context, const struct ty_verify_problem *found)
+{
+    (void)context;
+    cr_assert_fail("%s: %s", found->check, found->text);
+}
+
+static void ignore_progress(void *context, const char *check, uint64_t done, uint64_t total,
+                            uint64_t events)
+{
+    (void)context, (void)check, (void)done, (void)total, (void)events;
+}
+
+static void verify(const struct ty_world *world, unsigned shards)
+{
+    struct ty_verify_options options = {
+        .memory_bytes = 32 << 20, .report = note_problem, .progress = ignore_progress};
+    struct ty_database_record record;
+    struct ty_verify_counts counts;
+    char path[2048];
+
+    for (options.shard = 0; options.shard < shards; options.shard++) {
+        snprintf(path, sizeof(path), "%s/shard-%03u", world->directory.path, options.shard);
+        assert_ok(ty_verify_shard(path, &options, &record, &counts, &problem));
+    }
+}
+
 /* --- Filling --- */
 
 static struct sent {
@@ -207,22 +302,27 @@ static void begin_world(struct ty_world *world)
     world->mono_ns = old_world.mono_ns;
 }
 
-static void move_and_check(const struct totals *wanted, unsigned shards, unsigned then)
+static void move_and_check(const struct totals *wanted, const struct records *records,
+                           unsigned shards, unsigned then)
 {
     struct ty_database *database;
 
     begin_world(&new_world);
     begin_world(&last_world);
     move(&old_world, 0, &new_world, shards);
+    verify(&new_world, shards);
     assert_ok(ty_world_database(&new_world, 0, &database, &problem));
     cr_assert_eq(ty_database_shard_count(database), shards);
     check_database(database, wanted);
+    check_records(database, records);
     check_ids(&new_world, database);
     check_database(database, wanted);
     ty_database_close(database);
     move(&new_world, shards, &last_world, then);
+    verify(&last_world, then);
     assert_ok(ty_world_database(&last_world, 0, &database, &problem));
     check_database(database, wanted);
+    check_records(database, records);
     check_ids(&last_world, database);
     ty_database_close(database);
     ty_world_fini(&last_world);
@@ -231,9 +331,11 @@ static void move_and_check(const struct totals *wanted, unsigned shards, unsigne
 
 /* Customers are billed twice for what was in a block and is replayed as well, or not at all for
  * what is in neither, after the number of shards was changed. */
-Test(reshard, totals_and_ids_are_the_same_whatever_was_written_and_trimmed)
+Test(reshard, all_is_the_same_whatever_was_written_and_trimmed)
 {
+    static struct records records;
     static struct totals wanted;
+    uint64_t revisions = 0;
     struct ty_random random;
 
     ty_random_init(&random, ty_random_seed());
@@ -246,15 +348,22 @@ Test(reshard, totals_and_ids_are_the_same_whatever_was_written_and_trimmed)
             ty_world_pass(&old_world, (int64_t)ty_random_below(&random, 12000));
             if (ty_random_below(&random, 10) == 0)
                 ty_shard_maintain(old_world.shard);
+            if (ty_random_below(&random, 10) == 0)
+                close_some(&random);
         }
         ask_shard(&wanted);
+        for (unsigned c = 0; c < CUSTOMERS; c++) {
+            read_records(old_world.shard->store, c, &records);
+            revisions += records.closed[c].revisions;
+        }
         ty_world_crash(&old_world);
-        move_and_check(&wanted, 2 + (unsigned)ty_random_below(&random, 4),
+        move_and_check(&wanted, &records, 2 + (unsigned)ty_random_below(&random, 4),
                        1 + (unsigned)ty_random_below(&random, 4));
         ty_world_open(&old_world);
         ty_world_pass(&old_world, (int64_t)ty_random_below(&random, 2 * 3600000));
     }
     cr_assert_gt(ty_world_first_journal(&old_world), 1u, "nothing was ever trimmed");
+    cr_assert(revisions > 100, "%llu revisions", (unsigned long long)revisions);
     ty_world_close(&old_world);
     ty_world_fini(&old_world);
 }

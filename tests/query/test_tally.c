@@ -644,6 +644,83 @@ Test(tally, workflows_are_listed_in_order)
     tally_free(ids);
 }
 
+/* --- Closed months --- */
+
+static tally_event event_in(const char *id, int64_t time_ms)
+{
+    tally_event event = event_of(1, 1, id);
+
+    event.time_ms = time_ms;
+    return event;
+}
+
+#define JANUARY_MS (TIME_MS - 24 * 24 * HOUR_MS) /* some day of it */
+
+/* What came too late for the invoice has to be on the next one, exactly. */
+Test(tally, what_changes_in_closed_months_is_listed)
+{
+    uint8_t customer[16] = {1};
+    tally_revision *revisions = NULL;
+    tally_closed closed, now;
+    size_t count;
+
+    cr_assert_eq(send(event_in("a", JANUARY_MS)), TALLY_ACCEPTED);
+    cr_assert_eq(tally_close_months(db, customer, "2023-01", &closed, &error), TALLY_OK, "%s",
+                 error.message);
+    cr_assert_str_eq(closed.through, "2023-01");
+    cr_assert(closed.closed_ms <= now_ms() && closed.closed_ms > now_ms() - HOUR_MS);
+    cr_assert_eq(closed.revisions, 0);
+    cr_assert_eq(send(event_in("b", JANUARY_MS)), TALLY_ACCEPTED);
+    cr_assert_eq(send(event_in("b", JANUARY_MS)), TALLY_DUPLICATE);
+    cr_assert_eq(send(event_in("c", TIME_MS)), TALLY_ACCEPTED);
+    cr_assert_eq(send(event_in("d", JANUARY_MS)), TALLY_ACCEPTED);
+    open_again();
+    cr_assert_eq(tally_close_months(db, customer, "2023-01", NULL, NULL), TALLY_OK);
+    cr_assert_eq(tally_revisions(db, customer, 0, &revisions, &count, &now, &error), TALLY_OK);
+    cr_assert_eq(count, 2);
+    cr_assert(now.closed_ms == closed.closed_ms && now.revisions == 2);
+    cr_assert(revisions[0].number == 1 && revisions[0].workflow_id[0] == 1);
+    cr_assert(revisions[0].events == 1 && revisions[0].voided == 0);
+    cr_assert_str_eq(revisions[0].before.date, "2023-01");
+    cr_assert(revisions[0].before.events == 1 && revisions[0].after.events == 2);
+    cr_assert(revisions[0].before.credits_micro.low == 5000000 &&
+              revisions[0].after.credits_micro.low == 10000000);
+    cr_assert(revisions[1].before.events == 2 && revisions[1].after.pages.low == 9);
+    cr_assert(revisions[0].received_ms >= closed.closed_ms);
+    tally_free(revisions);
+    cr_assert_eq(tally_revisions(db, customer, 1, &revisions, &count, NULL, NULL), TALLY_OK);
+    cr_assert(count == 1 && revisions[0].number == 2);
+    tally_free(revisions);
+    customer[0] = 2;
+    cr_assert_eq(tally_revisions(db, customer, 0, &revisions, &count, &now, &error), TALLY_OK);
+    cr_assert(count == 0 && now.through[0] == '\0');
+    tally_free(revisions);
+}
+
+Test(tally, months_that_cannot_be_closed_are_refused)
+{
+    static const struct {
+        const char *through, *text;
+    } cases[] = {
+        {NULL, "through: a month is required"},
+        {"2023", "through: a month is allowed, like 2023-01"},
+        {"2023-00", "through: the month is out of range (01 to 12)"},
+        {"9999-12", "9999-12 has not ended"},
+        {"2022-12", "closed through 2023-01, and stay so"},
+    };
+    uint8_t customer[16] = {1};
+
+    cr_assert_eq(tally_close_months(db, customer, "2023-01", NULL, &error), TALLY_INVALID);
+    cr_assert_not_null(strstr(error.message, "no event of this customer"), "%s", error.message);
+    cr_assert_eq(send(event_in("a", JANUARY_MS)), TALLY_ACCEPTED);
+    cr_assert_eq(tally_close_months(db, customer, "2023-01", NULL, NULL), TALLY_OK);
+    for (size_t i = 0; i < TY_COUNT_OF(cases); i++) {
+        cr_assert_eq(tally_close_months(db, customer, cases[i].through, NULL, &error),
+                     TALLY_INVALID);
+        cr_assert_not_null(strstr(error.message, cases[i].text), "%s", error.message);
+    }
+}
+
 /* --- Numbers and UUIDs --- */
 
 static tally_int128 number_of(ty_int128 value)

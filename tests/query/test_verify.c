@@ -5,6 +5,7 @@
 
 #include "engine/period.h"
 #include "storage/bytes.h"
+#include "storage/snapshot.h"
 #include "tests/support/damage.h"
 #include "tests/support/rot_world.h"
 
@@ -305,6 +306,148 @@ static void reject_of_the_future(struct ty_store *store)
     assert_ok(ty_store_put_rejects(store, &record, &problem));
 }
 
+/* --- Closed months: customer 1's through December, with revisions --- */
+
+static struct ty_closed closed_of(unsigned customer)
+{
+    return rot.closed[customer - 1];
+}
+
+static void put_closing(struct ty_store *store, unsigned customer, const struct ty_closed *closed)
+{
+    struct ty_uuid id = ty_world_customer(customer);
+
+    assert_ok(ty_store_put_closing(store, &id, closed, &problem));
+}
+
+/* A revision of December of customer 1's workflow 1, which is series 0, with sums as they are. */
+static void put_revision(struct ty_store *store, uint64_t number, struct ty_revision revision)
+{
+    struct ty_uuid id = ty_world_customer(1);
+
+    revision.number = number;
+    assert_ok(ty_store_put_revision(store, &id, &revision, &problem));
+}
+
+/* One more than there are, and told by the closing. */
+static void add_revision(struct ty_store *store, struct ty_revision revision)
+{
+    struct ty_closed closed = closed_of(1);
+
+    put_revision(store, ++closed.revisions, revision);
+    put_closing(store, 1, &closed);
+}
+
+static const struct ty_revision nothing = {.sequence = 21, .month = 635};
+
+static void closing_of_nobody(struct ty_store *store)
+{
+    struct ty_closed closed = {.through = 635};
+
+    put_closing(store, 50, &closed);
+}
+
+static void closing_of_the_future(struct ty_store *store)
+{
+    struct ty_closed closed = closed_of(1);
+
+    closed.sequence = 1000;
+    put_closing(store, 1, &closed);
+}
+
+static void revision_told_but_missing(struct ty_store *store)
+{
+    struct ty_closed closed = closed_of(1);
+
+    closed.revisions++;
+    put_closing(store, 1, &closed);
+}
+
+static void revision_behind_a_gap(struct ty_store *store)
+{
+    put_revision(store, closed_of(1).revisions + 2, nothing);
+}
+
+static void revision_without_closing(struct ty_store *store)
+{
+    struct ty_uuid id = ty_world_customer(3);
+    struct ty_revision revision = {.number = 1, .series = 2, .month = 635};
+
+    assert_ok(ty_store_put_revision(store, &id, &revision, &problem));
+}
+
+static void revision_of_an_open_month(struct ty_store *store)
+{
+    struct ty_revision revision = nothing;
+
+    revision.month = 636;
+    add_revision(store, revision);
+}
+
+static void revision_before_the_closing(struct ty_store *store)
+{
+    struct ty_revision revision = nothing;
+
+    revision.sequence = closed_of(1).sequence;
+    add_revision(store, revision);
+}
+
+static void revision_of_the_future(struct ty_store *store)
+{
+    struct ty_revision revision = nothing;
+
+    revision.sequence = 1000;
+    add_revision(store, revision);
+}
+
+static void revision_of_another(struct ty_store *store)
+{
+    struct ty_revision revision = nothing;
+
+    revision.series = 1;
+    add_revision(store, revision);
+}
+
+static void revision_with_wrong_cause(struct ty_store *store)
+{
+    struct ty_revision revision = nothing;
+
+    revision.events = 3;
+    add_revision(store, revision);
+}
+
+static void revision_that_does_not_follow(struct ty_store *store)
+{
+    add_revision(store, nothing);
+}
+
+/* All that follows is as it should be, but for what the month holds. */
+static void month_without_its_revision(struct ty_store *store)
+{
+    struct ty_uuid id = ty_world_customer(1);
+    struct ty_revision revision = nothing;
+    struct ty_month_block month;
+
+    for (uint64_t number = closed_of(1).revisions; number > 0; number--) {
+        struct ty_snapshot *snapshot;
+
+        assert_ok(ty_snapshot_begin(store, &snapshot, &problem));
+        assert_ok(ty_snapshot_get_revision(snapshot, &id, number, &revision, &problem));
+        ty_snapshot_end(store, snapshot);
+        if (revision.series == 0)
+            break;
+    }
+    revision.before = revision.after;
+    revision.sequence = 21;
+    revision.events = 1;
+    revision.voided = 0;
+    revision.after.events++;
+    assert_ok(ty_store_get_month(store, 0, 635, &month, &problem));
+    month.stamp = 21;
+    assert_ok(ty_store_put_month(store, 0, 635, &month, &problem));
+    add_revision(store, revision);
+}
+
 static const struct {
     void (*change)(struct ty_store *store);
     const char *expected; /* in what is said */
@@ -329,6 +472,18 @@ static const struct {
     {wrong_reject_count, "rejects: 4 rejects are kept, their record says 5"},
     {wrong_reject_bytes, "rejects: the kept rejects take"},
     {reject_of_the_future, "rejects: there is a reject 4, but the last one is 3"},
+    {closing_of_nobody, "has a closing, but no series"},
+    {closing_of_the_future, "was closed after value 1000, but the last one is 21"},
+    {revision_told_but_missing, "revisions: the last revision of customer c0000000-"},
+    {revision_behind_a_gap, "is missing: behind it comes"},
+    {revision_without_closing, "has a revision 1, but no closing"},
+    {revision_of_an_open_month, "is of 2023-01, which is not closed of a series in 2023-01"},
+    {revision_before_the_closing, "but the month was closed after value"},
+    {revision_of_the_future, "is of journal value 1000, but the last one is 21"},
+    {revision_of_another, "is of series 1, which is another customer's"},
+    {revision_with_wrong_cause, ": 0 events, 3 more and 0 voided, are not 0"},
+    {revision_that_does_not_follow, "does not begin with what revision"},
+    {month_without_its_revision, "2022-12 is not what the last of its revisions ended with"},
 };
 
 static void change(void (*how)(struct ty_store *store))
@@ -353,6 +508,8 @@ Test(verify, finds_nothing_where_nothing_is_wrong)
     cr_assert_eq(counts.series, ROT_CUSTOMERS * ROT_WORKFLOWS);
     cr_assert_eq(counts.events, ROT_EVENTS);
     cr_assert_eq(counts.rejects, 4);
+    cr_assert_eq(counts.closings, 2);
+    cr_assert_eq(counts.revisions, rot.closed[0].revisions + rot.closed[1].revisions);
     cr_assert_eq(counts.exact, counts.days, "the journal has all");
     cr_assert(counts.days > 100 && counts.partial == 0 && counts.uncompared == 0);
     cr_assert(said.total > 0 && said.done > 0);

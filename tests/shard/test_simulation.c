@@ -2,12 +2,12 @@
  * test_simulation.c: drives a database of one or three shards from a seed through everything that
  * can happen to it, and compares every answer with the reference.
  *
- * Batches, duplicates, conflicts, late and early events, ids that expire, rejects, voids, failing
- * storage at every step of an open, a commit, a maintenance and a close, disks that stay broken,
- * full maps, crashes, restarts with other options, checkpoints, trims, clocks that jump by an hour,
- * a day and a year, queries of all frequencies and readers of the feed, in random order. What
- * breaks for a user when this fails: an invoice. The seed is printed; `test_shard_simulation SEED
- * [STEPS]` repeats.
+ * Batches, duplicates, conflicts, late and early events, ids that expire, rejects, voids, closed
+ * months, failing storage at every step of an open, a commit, a maintenance and a close, disks that
+ * stay broken, full maps, crashes, restarts with other options, checkpoints, trims, clocks that
+ * jump by an hour, a day and a year, queries of all frequencies and readers of the feed, in random
+ * order. What breaks for a user when this fails: an invoice. The seed is printed;
+ * `test_shard_simulation SEED [STEPS]` repeats.
  */
 #include <string.h>
 
@@ -17,7 +17,7 @@ static void step(struct simulation *simulation)
 {
     simulation->steps++;
     simulation_pass_time(simulation);
-    switch (below(simulation, 20)) {
+    switch (below(simulation, 21)) {
     case 0:
         simulation_crash(simulation);
         break;
@@ -41,6 +41,9 @@ static void step(struct simulation *simulation)
     case 9:
         simulation_read_page(simulation);
         break;
+    case 10:
+        simulation_check_closings(simulation, (unsigned)below(simulation, CUSTOMERS));
+        break;
     default:
         simulation_commit(simulation);
     }
@@ -56,6 +59,8 @@ static void live_once(struct simulation *simulation, uint64_t steps)
     simulation_check_sums(simulation);
     simulation_list_rejects(simulation, SIZE_MAX);
     simulation_read_everything(simulation);
+    for (unsigned i = 0; i < CUSTOMERS; i++)
+        simulation_check_closings(simulation, i);
     simulation_end(simulation);
 }
 
@@ -88,6 +93,10 @@ static void report(const struct simulation *simulation)
     print("trimmed events", simulation->trimmed);
     print("voids", simulation->voids);
     print("voids again", simulation->void_again);
+    print("closings", simulation->closings);
+    print("closings refused", simulation->closings_refused);
+    print("closings checked", simulation->closing_lists);
+    print("  revisions", simulation->revisions);
     print("rejects kept", simulation->rejects_kept);
     print("rejects resent", simulation->rejects_resent);
     print("rejects dropped", simulation->rejects_dropped);
@@ -111,7 +120,8 @@ static void check_coverage(struct simulation *simulation)
           simulation->stored_unknown != 0 && simulation->full != 0 && simulation->retries != 0 &&
               simulation->jumps != 0 && simulation->expired != 0 && simulation->trimmed != 0 &&
               simulation->conflicts != 0 && simulation->rejects_dropped != 0 &&
-              simulation->voids != 0 && simulation->void_again != 0,
+              simulation->voids != 0 && simulation->void_again != 0 && simulation->closings != 0 &&
+              simulation->closings_refused != 0 && simulation->revisions != 0,
           "the run covers too little");
 }
 

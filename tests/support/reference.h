@@ -20,10 +20,11 @@ struct reference_event {
     int64_t received_ms; /* the wall clock of its commit */
     int64_t arrival_ms;  /* and the arrival clock */
     unsigned shard;
-    uint64_t sequence; /* of the journal value that has it */
-    bool voided;       /* it counts no more */
-    bool lapsed;       /* was older than a window once, so that its id may have been forgotten */
-    unsigned seen;     /* bit n: reader n of the feed was given it */
+    uint64_t sequence;      /* of the journal value that has it */
+    bool voided;            /* it counts no more, */
+    uint64_t void_sequence; /* since the journal value that has the void */
+    bool lapsed;   /* was older than a window once, so that its id may have been forgotten */
+    unsigned seen; /* bit n: reader n of the feed was given it */
     struct reference_event *older_of_id;     /* chains, newest first; several ids or series may */
     struct reference_event *older_of_series; /* share one */
 };

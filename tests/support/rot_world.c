@@ -14,12 +14,14 @@
 #define FIRST_DAY  (FIRST_MS / TY_MS_PER_DAY)
 #define LAST_DATE  "2023-02-28"
 #define PER_COMMIT 20
-#define HIDDEN     80 /* the last events, which only the journal has */
+#define HIDDEN     80  /* the last events, which only the journal has */
+#define DECEMBER   635 /* 2022-12, as a month */
 
 struct asking {
     struct rot_world *rot;
     const char *what;
     unsigned refused;
+    uint64_t new_revisions[ROT_CUSTOMERS];
 };
 
 /* --- Making it --- */
@@ -101,15 +103,24 @@ static void keep_rejects(struct rot_world *rot)
     TY_ASSERT(part.status == TALLY_OK);
 }
 
+static void close_months(struct rot_world *rot, unsigned customer, int32_t through)
+{
+    struct ty_close close = {.customer = ty_world_customer(customer), .through = through};
+    struct ty_part part = {.close = &close};
+
+    ty_shard_commit(rot->world.shard, &part);
+    TY_ASSERT(part.status == TALLY_OK && close.result == TY_CLOSE_DONE);
+}
+
 /* --- Asking --- */
 
 /* An answer that is an error: is it one that may be? */
 static void refuse(struct asking *asking, const char *question, tally_status status,
                    const char *problem)
 {
-    static const char *const names[] = {"series",  "journal value", "the journal",
-                                        " record", "reject ",       "the stored ",
-                                        "tree",    "format version"};
+    static const char *const names[] = {"series",    "journal value", "the journal", "closing",
+                                        "revision ", " record",       "reject ",     "the stored ",
+                                        "tree",      "format version"};
     bool is_named = false;
 
     for (size_t i = 0; i < TY_COUNT_OF(names); i++)
@@ -256,6 +267,61 @@ static void check_logs(struct asking *asking)
         wrong(asking, "the rejects");
 }
 
+/* What the first `count` revisions of a customer say. */
+static tally_status hash_revisions(struct ty_snapshot *snapshot, const struct ty_uuid *customer,
+                                   uint64_t count, uint64_t *hash, tally_error *error)
+{
+    tally_status status = TALLY_OK;
+
+    *hash = 0;
+    for (uint64_t number = 1; number <= count && status == TALLY_OK; number++) {
+        struct ty_revision revision;
+
+        memset(&revision, 0, sizeof(revision)); /* its gaps are hashed, too */
+        status = ty_snapshot_get_revision(snapshot, customer, number, &revision, error);
+        *hash = mix(*hash, &revision, sizeof(revision));
+    }
+    return status;
+}
+
+/* How far a customer's months are closed, and what the revisions say that were there at first:
+ * `count` (0: as many as there are). */
+static tally_status read_closed(struct rot_world *rot, unsigned customer, uint64_t count,
+                                struct ty_closed *closed, uint64_t *hash, tally_error *error)
+{
+    struct ty_store *store = ty_shard_view(rot->world.shard).store;
+    struct ty_uuid id = ty_world_customer(customer);
+    struct ty_snapshot *snapshot;
+    tally_status status;
+
+    TY_ASSERT(ty_snapshot_begin(store, &snapshot, error) == TALLY_OK);
+    status = ty_snapshot_get_closed(snapshot, &id, closed, error);
+    if (status == TALLY_OK)
+        status = hash_revisions(snapshot, &id, count == 0 ? closed->revisions : count, hash, error);
+    ty_snapshot_end(store, snapshot);
+    return status;
+}
+
+static void check_closed(struct asking *asking)
+{
+    for (unsigned customer = 1; customer <= ROT_CUSTOMERS; customer++) {
+        const struct ty_closed *want = &asking->rot->closed[customer - 1];
+        struct ty_closed closed;
+        tally_error error = {""};
+        uint64_t hash;
+        tally_status status =
+            read_closed(asking->rot, customer, want->revisions, &closed, &hash, &error);
+
+        if (status != TALLY_OK)
+            refuse(asking, "closed months", status, error.message);
+        else if (closed.through != want->through || closed.closed_ms != want->closed_ms ||
+                 closed.sequence != want->sequence ||
+                 closed.revisions != want->revisions + asking->new_revisions[customer - 1] ||
+                 hash != asking->rot->revision_hash[customer - 1])
+            wrong(asking, "closed months");
+    }
+}
+
 /* The ids of the window are known, those before it are not asked for. */
 static void check_ids(struct asking *asking)
 {
@@ -299,6 +365,8 @@ static void check_new_events(struct asking *asking)
                 }
                 if (result != TALLY_ACCEPTED)
                     wrong(asking, "a new event");
+                asking->new_revisions[customer - 1] +=
+                    day < 62 && DECEMBER + (day < 31 ? 0 : 1) <= rot->closed[customer - 1].through;
                 count(&rot->days[customer - 1][workflow - 1][day], &event);
                 count(&rot->months[customer - 1][workflow - 1][day < 31   ? 0
                                                                : day < 62 ? 1
@@ -326,7 +394,7 @@ static bool open_shard(struct asking *asking)
 
 unsigned rot_world_ask(struct rot_world *rot, const char *what, bool again)
 {
-    struct asking asking = {rot, what, 0};
+    struct asking asking = {.rot = rot, .what = what};
     static struct ty_total days[ROT_CUSTOMERS][ROT_WORKFLOWS][ROT_DAYS];
     static struct ty_total months[ROT_CUSTOMERS][ROT_WORKFLOWS][ROT_MONTHS];
 
@@ -336,13 +404,17 @@ unsigned rot_world_ask(struct rot_world *rot, const char *what, bool again)
     memcpy(months, rot->months, sizeof(months));
     check_totals(&asking);
     check_logs(&asking);
+    check_closed(&asking);
     check_ids(&asking);
     if (again) {
         check_new_events(&asking);
         check_totals(&asking);
+        check_closed(&asking);
         ty_world_close(&rot->world);
-        if (open_shard(&asking))
+        if (open_shard(&asking)) {
             check_totals(&asking);
+            check_closed(&asking);
+        }
         memcpy(rot->days, days, sizeof(rot->days));
         memcpy(rot->months, months, sizeof(rot->months));
     }
@@ -360,6 +432,9 @@ void rot_world_init(struct rot_world *rot)
     ty_world_init(&rot->world);
     ty_world_open(&rot->world);
     send(rot, ROT_EVENTS - HIDDEN);
+    close_months(rot, 1, DECEMBER);
+    close_months(rot, 2, DECEMBER);
+    close_months(rot, 2, DECEMBER + 1);
     ty_world_close(&rot->world);
     ty_world_open(&rot->world);
     send(rot, ROT_EVENTS);
@@ -367,6 +442,10 @@ void rot_world_init(struct rot_world *rot)
     TY_ASSERT(read_logs(rot, &rot->journal_hash, &rot->reject_hash, &reject_status, &error,
                         &reject_error) == TALLY_OK);
     TY_ASSERT(reject_status == TALLY_OK);
+    for (unsigned customer = 1; customer <= ROT_CUSTOMERS; customer++)
+        TY_ASSERT(read_closed(rot, customer, 0, &rot->closed[customer - 1],
+                              &rot->revision_hash[customer - 1], &error) == TALLY_OK);
+    TY_ASSERT(rot->closed[0].revisions != 0 && rot->closed[1].revisions > rot->closed[0].revisions);
     ty_world_crash(&rot->world);
 }
 

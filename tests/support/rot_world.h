@@ -7,6 +7,7 @@
 #ifndef TY_TESTS_SUPPORT_ROT_WORLD_H
 #define TY_TESTS_SUPPORT_ROT_WORLD_H
 
+#include "engine/closing.h"
 #include "tests/support/shard_world.h"
 
 #define ROT_CUSTOMERS 3
@@ -24,11 +25,14 @@ struct rot_world {
     struct ty_total months[ROT_CUSTOMERS][ROT_WORKFLOWS][ROT_MONTHS];
     uint64_t journal_hash; /* of everything in the journal, as it is read */
     uint64_t reject_hash;
-    unsigned wrong; /* answers, since it was made */
+    struct ty_closed closed[ROT_CUSTOMERS]; /* customer 1 through December, customer 2 through
+                                               January, customer 3 never */
+    uint64_t revision_hash[ROT_CUSTOMERS];  /* of as many revisions as that says */
+    unsigned wrong;                         /* answers, since it was made */
 };
 
-/* Makes the shard, with events in blocks, events only the journal has, and rejects; closed. Aborts
- * where that fails. */
+/* Makes the shard, with events in blocks, events only the journal has, closed months, and rejects;
+ * closed. Aborts where that fails. */
 void rot_world_init(struct rot_world *rot);
 void rot_world_fini(struct rot_world *rot);
 

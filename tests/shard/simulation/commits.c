@@ -2,14 +2,17 @@
 
 #include "tests/shard/simulation/simulation.h"
 
-/* What one step commits: batches, cut by shard, voids, and rejects, which live on shard 0. */
+/* What one step commits: batches, cut by shard, voids, closings, and rejects, which live on shard
+ * 0.
+ */
 struct work {
     struct ty_batch batches[BATCHES_MAX];
     struct ty_part parts[SHARDS_MAX][BATCHES_MAX];
     uint32_t indexes[SHARDS_MAX][BATCHES_MAX][EVENTS_MAX];
     struct ty_reject rejects[BATCHES_MAX][REJECTS_MAX];
     struct void_work voids[SHARDS_MAX]; /* of the first part of each shard */
-    struct ty_part *first[SHARDS_MAX];  /* the shard's parts, linked; NULL: none */
+    struct ty_close closes[SHARDS_MAX][BATCHES_MAX];
+    struct ty_part *first[SHARDS_MAX]; /* the shard's parts, linked; NULL: none */
 };
 
 static const struct ty_event *event_of(const struct ty_part *part, uint32_t i)
@@ -47,7 +50,8 @@ static void link_parts(struct work *work)
         for (unsigned i = BATCHES_MAX; i-- > 0;) {
             struct ty_part *part = &work->parts[shard][i];
 
-            if (part->count == 0 && part->reject_count == 0 && part->void_count == 0)
+            if (part->count == 0 && part->reject_count == 0 && part->void_count == 0 &&
+                part->close == NULL)
                 continue;
             part->next = work->first[shard];
             work->first[shard] = part;
@@ -70,6 +74,10 @@ static void make_work(struct simulation *simulation, struct work *work)
     for (unsigned i = 0; i < simulation->database.shard_count; i++)
         if (one_in(simulation, 4))
             simulation_fill_voids(simulation, i, &work->parts[i][0], &work->voids[i]);
+    for (unsigned i = 0; i < simulation->database.shard_count; i++)
+        for (unsigned n = 0; n < BATCHES_MAX; n++)
+            if (one_in(simulation, 12))
+                simulation_fill_close(simulation, i, &work->parts[i][n], &work->closes[i][n]);
     link_parts(work);
 }
 
@@ -157,8 +165,12 @@ static void learn(struct simulation *simulation, unsigned shard, const struct ty
         for (uint32_t i = 0; i < part->count; i++)
             learn_event(simulation, event_of(part, i), *result_of(part, i), &commit);
         if (part->void_count != 0)
-            simulation_learn_voids(simulation, shard, voids_of(part), part->void_count);
+            simulation_learn_voids(simulation, shard, commit.sequence, voids_of(part),
+                                   part->void_count);
     }
+    for (const struct ty_part *part = parts; part != NULL; part = part->next)
+        if (part->close != NULL)
+            simulation_learn_close(simulation, part->close, &commit);
     learn_rejects(simulation, parts, commit.received_ms);
     check_arrival(simulation, shard);
     if (of->state.arrival_ms == commit.arrival_ms)
@@ -188,14 +200,15 @@ static void mark_stored(struct taken *taken, const struct ty_event *stored)
           (int)stored->id.length, stored->id.data);
 }
 
-static void take_void(struct taken *taken, const struct ty_journal_record *record)
+static void take_void(struct taken *taken, uint64_t sequence,
+                      const struct ty_journal_record *record)
 {
     struct ty_part *part = taken->parts;
 
     while (part != NULL && part->void_count == 0)
         part = part->next;
     CHECK(taken->simulation, part != NULL, "a void is stored, but nobody sent one");
-    simulation_take_void(taken->simulation, taken->number, record, voids_of(part),
+    simulation_take_void(taken->simulation, taken->number, sequence, record, voids_of(part),
                          part->void_count);
 }
 
@@ -205,12 +218,12 @@ static tally_status take_value(void *context, uint64_t sequence, struct ty_journ
     struct taken *taken = context;
     struct ty_journal_record record;
 
-    (void)sequence, (void)length, (void)error;
+    (void)length, (void)error;
     while (ty_journal_next(cursor, &record)) {
         struct ty_series *series;
 
         if (record.kind == TY_JOURNAL_VOID)
-            take_void(taken, &record);
+            take_void(taken, sequence, &record);
         if (record.kind != TY_JOURNAL_EVENT)
             continue;
         series = ty_series_get(&taken->shard->series, record.series);
@@ -256,9 +269,10 @@ static void learn_from_journal(struct simulation *simulation, unsigned shard, st
 }
 
 static void learn_unknown(struct simulation *simulation, unsigned shard, struct ty_part *parts,
-                          const struct reference_commit *commit)
+                          struct reference_commit *commit)
 {
     const struct ty_shard *of;
+    bool stored;
 
     of = simulation->shards[shard];
     CHECK(simulation, of->failed && ty_atomic_load(&of->stats.failed, memory_order_relaxed) != 0,
@@ -272,10 +286,15 @@ static void learn_unknown(struct simulation *simulation, unsigned shard, struct 
                        of->rejects.last_seq != simulation->rejects.last_seq))
         learn_rejects(simulation, parts, commit->received_ms);
     simulation_list_rejects(simulation, SIZE_MAX);
-    if (of->state.last_sequence + 1 == commit->sequence)
-        return;
-    CHECK(simulation, of->state.last_sequence == commit->sequence, "the journal jumped");
-    learn_from_journal(simulation, shard, parts, commit);
+    stored = of->state.last_sequence == commit->sequence;
+    CHECK(simulation, stored || of->state.last_sequence + 1 == commit->sequence,
+          "the journal jumped");
+    if (stored)
+        learn_from_journal(simulation, shard, parts, commit);
+    commit->sequence = of->state.last_sequence;
+    for (struct ty_part *part = parts; part != NULL; part = part->next)
+        if (part->close != NULL)
+            simulation_take_close(simulation, part->close, stored, commit);
 }
 
 /* --- Failures --- */
@@ -294,6 +313,8 @@ static void check_refused(struct simulation *simulation, const struct ty_part *p
         for (size_t i = 0; i < part->void_count; i++)
             CHECK(simulation, part->voids[i].result == TY_VOID_NOT_STORED,
                   "a void of a failed commit is decided");
+        CHECK(simulation, part->close == NULL || part->close->result == TY_CLOSE_NOT_STORED,
+              "a closing of a failed commit is decided");
     }
     if (!simulation->fault.hit) {
         CHECK(simulation, status == TALLY_FULL && simulation->options.map_bytes < 16u << 20,

@@ -9,6 +9,7 @@
  *   events.c   batches of events and rejects
  *   commits.c  commits, their failures, what became of them
  *   voids.c    events that are taken out again
+ *   closings.c months that are closed, and revisions of them
  *   checks.c   queries and lists against the reference
  *   readers.c  the feed against the reference
  *
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/closing.h"
 #include "query/feed.h"
 #include "shard/database_internal.h"
 #include "shard/shard_internal.h"
@@ -35,6 +37,7 @@
 #define BATCHES_MAX   3  /* of a step */
 #define REJECTS_MAX   6  /* of a part */
 #define VOIDS_MAX     6  /* of a part */
+#define CLOSINGS_MAX  80 /* of a customer: more months than the clock can reach */
 #define READERS       2
 #define FAULT_POINTS  (TY_FAULT_COMMITTED + 1)
 #define REFERENCE_MAX 4000                   /* events after which the simulation starts over */
@@ -68,6 +71,12 @@ struct feed_reader {
     bool trimmed;               /* was told that values are missing */
 };
 
+/* The closings of a customer that were stored, one behind the other. */
+struct closing_history {
+    struct ty_closed closings[CLOSINGS_MAX]; /* `revisions` means nothing */
+    size_t count;
+};
+
 struct simulation {
     struct ty_random random;
     uint64_t seed;
@@ -82,6 +91,7 @@ struct simulation {
     struct reference reference;
     struct reject_reference rejects;
     struct feed_reader readers[READERS];
+    struct closing_history histories[CUSTOMERS];
     int64_t wall_ms, mono_ns;            /* the simulated clocks */
     int64_t arrival_ms[SHARDS_MAX];      /* of the last commit */
     int64_t arrival_mono_ns[SHARDS_MAX]; /* and when that was */
@@ -90,6 +100,7 @@ struct simulation {
         opens_failed, queries, pages, jumps, restarts, duplicates, conflicts, expired, trimmed;
     uint64_t rejects_kept, rejects_resent, rejects_dropped;
     uint64_t voids, void_again;
+    uint64_t closings, closings_refused, closing_lists, revisions;
     uint64_t hits[OPERATIONS][FAULT_POINTS];
 };
 
@@ -155,15 +166,29 @@ struct void_work {
 /* Adds voids of a customer of the shard to a part, or none. */
 void simulation_fill_voids(struct simulation *simulation, unsigned shard, struct ty_part *part,
                            struct void_work *work);
-/* The commit of the first `count` voids succeeded. */
-void simulation_learn_voids(struct simulation *simulation, unsigned shard,
+/* The commit of the first `count` voids, in a journal value, succeeded. */
+void simulation_learn_voids(struct simulation *simulation, unsigned shard, uint64_t sequence,
                             const struct void_work *work, size_t count);
 /* A void was found in the journal, of a commit whose outcome was unknown; and after all of them. */
-void simulation_take_void(struct simulation *simulation, unsigned shard,
+void simulation_take_void(struct simulation *simulation, unsigned shard, uint64_t sequence,
                           const struct ty_journal_record *record, struct void_work *work,
                           size_t count);
 void simulation_check_taken_voids(struct simulation *simulation, const struct void_work *work,
                                   size_t count, uint64_t first);
+
+/* closings.c: adds a closing of a customer of the shard to a part, or none. */
+void simulation_fill_close(struct simulation *simulation, unsigned shard, struct ty_part *part,
+                           struct ty_close *close);
+/* The commit of a closing succeeded, and all its events are in the reference. */
+void simulation_learn_close(struct simulation *simulation, const struct ty_close *close,
+                            const struct reference_commit *commit);
+/* The same, of a commit whose outcome was unknown: storage tells; `stored`: it is known meanwhile
+ * that the commit is stored. */
+void simulation_take_close(struct simulation *simulation, struct ty_close *close, bool stored,
+                           const struct reference_commit *commit);
+/* How far a customer's months are closed, and all its revisions, must be what the reference says.
+ */
+void simulation_check_closings(struct simulation *simulation, unsigned customer);
 
 /* commits.c */
 void simulation_commit(struct simulation *simulation);

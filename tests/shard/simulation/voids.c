@@ -94,7 +94,7 @@ void simulation_fill_voids(struct simulation *simulation, unsigned shard, struct
     }
 }
 
-void simulation_learn_voids(struct simulation *simulation, unsigned shard,
+void simulation_learn_voids(struct simulation *simulation, unsigned shard, uint64_t sequence,
                             const struct void_work *work, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -104,6 +104,7 @@ void simulation_learn_voids(struct simulation *simulation, unsigned shard,
         case TY_VOID_DONE:
             CHECK(simulation, !known->voided, "an event is voided twice");
             known->voided = true;
+            known->void_sequence = sequence;
             simulation->voids++;
             break;
         case TY_VOID_ALREADY:
@@ -120,7 +121,7 @@ void simulation_learn_voids(struct simulation *simulation, unsigned shard,
     }
 }
 
-void simulation_take_void(struct simulation *simulation, unsigned shard,
+void simulation_take_void(struct simulation *simulation, unsigned shard, uint64_t sequence,
                           const struct ty_journal_record *record, struct void_work *work,
                           size_t count)
 {
@@ -134,6 +135,7 @@ void simulation_take_void(struct simulation *simulation, unsigned shard,
         CHECK(simulation, !work->known[i]->voided && work->known[i]->shard == shard,
               "an event is voided twice");
         work->known[i]->voided = true;
+        work->known[i]->void_sequence = sequence;
         simulation->voids++;
         return;
     }

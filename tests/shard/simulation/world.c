@@ -263,6 +263,7 @@ void simulation_begin(struct simulation *simulation)
     simulation->created = false;
     simulation_disarm(simulation);
     memset(simulation->readers, 0, sizeof(simulation->readers));
+    memset(simulation->histories, 0, sizeof(simulation->histories));
     memset(simulation->arrival_ms, 0, sizeof(simulation->arrival_ms));
     memset(simulation->arrival_mono_ns, 0, sizeof(simulation->arrival_mono_ns));
     choose_options(simulation);

@@ -14,6 +14,8 @@ enum route_id {
     ROUTE_READYZ,
     ROUTE_METRICS,
     ROUTE_REJECTS,
+    ROUTE_CLOSE,
+    ROUTE_REVISIONS,
     ROUTE_STATUS
 };
 
@@ -26,6 +28,8 @@ static const struct ty_route routes[] = {
     {"/reseller/customers/{}/usage/workflows/{}", TY_HTTP_GET, ROUTE_LIST},
     {"/reseller/customers/{}/usage/workflows/{}/{}", TY_HTTP_GET, ROUTE_ROWS},
     {"/reseller/customers/{}/usage/workflows/workflow_id/{}/{}", TY_HTTP_GET, ROUTE_ROWS},
+    {"/v1/customers/{}/close", TY_HTTP_POST, ROUTE_CLOSE},
+    {"/v1/customers/{}/revisions", TY_HTTP_GET, ROUTE_REVISIONS},
     {"/v1/rejects", TY_HTTP_GET, ROUTE_REJECTS},
     {"/v1/status", TY_HTTP_GET, ROUTE_STATUS},
     {"/healthz", TY_HTTP_GET, ROUTE_HEALTHZ},
@@ -40,7 +44,8 @@ static void answer_no_route(struct ty_http_exchange *exchange, const struct ty_m
 
     if (match->allow == NULL) {
         ty_http_problem(exchange, 404,
-                        "there is nothing at this path; the API is under /v1/events and "
+                        "there is nothing at this path; the API is under /v1/events, "
+                        "/v1/customers/{customer_id}/... and "
                         "/reseller/customers/{customer_id}/usage/workflows/...");
         return;
     }
@@ -89,6 +94,12 @@ void ty_api_handle(struct ty_io_loop *loop, struct ty_http_exchange *exchange)
     case ROUTE_REJECTS:
         ty_api_rejects(loop, exchange);
         return;
+    case ROUTE_CLOSE:
+        ty_api_close(loop, exchange, &match);
+        return;
+    case ROUTE_REVISIONS:
+        ty_api_revisions(loop, exchange, &match);
+        return;
     case ROUTE_STATUS:
         ty_api_status(loop, exchange);
         return;
@@ -133,6 +144,43 @@ bool ty_api_read_parameter(struct ty_http_exchange *exchange, const char *name,
                            char buffer[TY_API_PARAMETER_BYTES], struct ty_text *value)
 {
     return ty_api_read_long_parameter(exchange, name, buffer, TY_API_PARAMETER_BYTES, value);
+}
+
+bool ty_api_read_number(struct ty_http_exchange *exchange, const char *name, uint64_t min,
+                        uint64_t max, const char *allowed, uint64_t *value)
+{
+    char buffer[TY_API_PARAMETER_BYTES];
+    uint64_t number = 0;
+    struct ty_text text;
+    bool valid = true;
+
+    if (!ty_api_read_parameter(exchange, name, buffer, &text))
+        return false;
+    if (text.data == NULL)
+        return true;
+    for (size_t i = 0; i < text.length && valid; i++) {
+        uint64_t digit = (uint64_t)(unsigned char)text.data[i] - '0';
+
+        valid = digit <= 9 && number <= (max - digit) / 10;
+        number = number * 10 + digit;
+    }
+    if (!valid || text.length == 0 || number < min) {
+        ty_api_wrong_parameter(exchange, "query", name, allowed);
+        return false;
+    }
+    *value = number;
+    return true;
+}
+
+bool ty_api_read_uuid(struct ty_http_exchange *exchange, const char *name, struct ty_text text,
+                      struct ty_uuid *uuid)
+{
+    if (ty_uuid_parse(text.data, text.length, uuid))
+        return true;
+    ty_api_wrong_parameter(exchange, "path", name,
+                           "not a UUID (36 characters, like "
+                           "6a4be78c-8c4e-4c1e-83fe-5b8fed0ae34c)");
+    return false;
 }
 
 void ty_api_unavailable(struct ty_http_exchange *exchange)

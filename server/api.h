@@ -33,6 +33,12 @@ void ty_api_void(struct ty_io_loop *loop, struct ty_http_exchange *exchange);
 /* GET /v1/rejects: the records of streams that could not be counted */
 void ty_api_rejects(struct ty_io_loop *loop, struct ty_http_exchange *exchange);
 
+/* POST /v1/customers/{}/close, GET /v1/customers/{}/revisions: months that were billed */
+void ty_api_close(struct ty_io_loop *loop, struct ty_http_exchange *exchange,
+                  const struct ty_match *match);
+void ty_api_revisions(struct ty_io_loop *loop, struct ty_http_exchange *exchange,
+                      const struct ty_match *match);
+
 /* GET /v1/status */
 void ty_api_status(struct ty_io_loop *loop, struct ty_http_exchange *exchange);
 
@@ -54,6 +60,15 @@ bool ty_api_read_parameter(struct ty_http_exchange *exchange, const char *name,
 /* The same with a buffer of another size. */
 bool ty_api_read_long_parameter(struct ty_http_exchange *exchange, const char *name, char *buffer,
                                 size_t size, struct ty_text *value);
+
+/* ty_api_read_number reads a parameter, a whole number from `min` to `max`; *value stays as it is
+ * when it is absent. False: it is none (`allowed` says what is), and 422 has been answered. */
+bool ty_api_read_number(struct ty_http_exchange *exchange, const char *name, uint64_t min,
+                        uint64_t max, const char *allowed, uint64_t *value);
+
+/* ty_api_read_uuid reads one of the path; false: it is none, and 422 has been answered. */
+bool ty_api_read_uuid(struct ty_http_exchange *exchange, const char *name, struct ty_text text,
+                      struct ty_uuid *uuid);
 
 /* ty_api_wrong_parameter answers 422 with the parameter named in "errors". Texts are borrowed. */
 void ty_api_wrong_parameter(struct ty_http_exchange *exchange, const char *where, const char *name,

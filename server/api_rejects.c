@@ -29,44 +29,17 @@ struct listing {
     tally_error error;
 };
 
-/* Reads a parameter, a whole number from 1 to `max`; *value stays as it is when it is absent.
- * False: it is wrong, and 422 has been answered. */
-static bool read_number(struct ty_http_exchange *exchange, const char *name, uint64_t max,
-                        const char *allowed, uint64_t *value)
-{
-    char buffer[TY_API_PARAMETER_BYTES];
-    uint64_t number = 0;
-    struct ty_text text;
-    bool valid = true;
-
-    if (!ty_api_read_parameter(exchange, name, buffer, &text))
-        return false;
-    if (text.data == NULL)
-        return true;
-    for (size_t i = 0; i < text.length && valid; i++) {
-        uint64_t digit = (uint64_t)(unsigned char)text.data[i] - '0';
-
-        valid = digit <= 9 && number <= (max - digit) / 10;
-        number = number * 10 + digit;
-    }
-    if (!valid || number == 0) {
-        ty_api_wrong_parameter(exchange, "query", name, allowed);
-        return false;
-    }
-    *value = number;
-    return true;
-}
-
 static bool read_parameters(struct listing *listing)
 {
     listing->limit = LIMIT_DEFAULT;
     listing->before = UINT64_MAX;
-    return read_number(listing->exchange, "limit", LIMIT_MAX,
-                       "a whole number from 1 to 1000 is allowed", &listing->limit) &&
-           read_number(listing->exchange, "after", UINT64_MAX,
-                       "the seq of a reject is allowed: a whole number from 1 on, like next of "
-                       "the page before",
-                       &listing->before);
+    return ty_api_read_number(listing->exchange, "limit", 1, LIMIT_MAX,
+                              "a whole number from 1 to 1000 is allowed", &listing->limit) &&
+           ty_api_read_number(
+               listing->exchange, "after", 1, UINT64_MAX,
+               "the seq of a reject is allowed: a whole number from 1 on, like next of "
+               "the page before",
+               &listing->before);
 }
 
 static bool append_reject(void *context, const struct ty_kept_reject *kept)

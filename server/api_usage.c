@@ -37,17 +37,6 @@ struct query {
 
 /* --- Parameters --- */
 
-static bool read_uuid(struct ty_http_exchange *exchange, const char *name, struct ty_text text,
-                      struct ty_uuid *uuid)
-{
-    if (ty_uuid_parse(text.data, text.length, uuid))
-        return true;
-    ty_api_wrong_parameter(exchange, "path", name,
-                           "not a UUID (36 characters, like "
-                           "6a4be78c-8c4e-4c1e-83fe-5b8fed0ae34c)");
-    return false;
-}
-
 static bool read_range(struct query *query)
 {
     char start_buffer[TY_API_PARAMETER_BYTES], end_buffer[TY_API_PARAMETER_BYTES], message[160];
@@ -121,9 +110,11 @@ static bool read_query(struct query *query, const struct ty_match *match)
                         "hourly");
         return false;
     }
-    return read_uuid(query->exchange, "customer_id", match->parameters[0], &query->customer) &&
+    return ty_api_read_uuid(query->exchange, "customer_id", match->parameters[0],
+                            &query->customer) &&
            (query->kind == TY_USAGE_LIST ||
-            read_uuid(query->exchange, "workflow_id", match->parameters[1], &query->workflow)) &&
+            ty_api_read_uuid(query->exchange, "workflow_id", match->parameters[1],
+                             &query->workflow)) &&
            read_range(query) && read_extended(query) && check_row_count(query);
 }
 

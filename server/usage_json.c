@@ -5,7 +5,7 @@
 #include "engine/decimal.h"
 #include "engine/period.h"
 
-static void append_number(struct ty_buffer *out, const char *name, tally_int128 value,
+void ty_usage_json_number(struct ty_buffer *out, const char *name, tally_int128 value,
                           unsigned decimals)
 {
     char text[TALLY_NUMBER_TEXT_BYTES];
@@ -28,17 +28,25 @@ static void append_average(struct ty_buffer *out, const tally_row *row)
     ty_buffer_append(out, text, ty_decimal_format(micros, text));
 }
 
+void ty_usage_json_sums(struct ty_buffer *out, const tally_row *row)
+{
+    ty_usage_json_number(out, ",\"processed_credits\":", row->credits_micro, 6);
+    ty_usage_json_number(out, ",\"num_documents\":", row->documents, 0);
+    ty_usage_json_number(out, ",\"num_pages\":", row->pages, 0);
+    append_average(out, row);
+}
+
 void ty_usage_json_rows(struct ty_buffer *out, const tally_row *rows, size_t count, bool extended)
 {
     ty_buffer_append_char(out, '[');
     for (size_t i = 0; i < count; i++) {
         ty_buffer_append_text(out, i == 0 ? "{\"date\":\"" : ",{\"date\":\"");
         ty_buffer_append_text(out, rows[i].date);
-        append_number(out, "\",\"processed_credits\":", rows[i].credits_micro, 6);
         if (extended) {
-            append_number(out, ",\"num_documents\":", rows[i].documents, 0);
-            append_number(out, ",\"num_pages\":", rows[i].pages, 0);
-            append_average(out, &rows[i]);
+            ty_buffer_append_char(out, '"');
+            ty_usage_json_sums(out, &rows[i]);
+        } else {
+            ty_usage_json_number(out, "\",\"processed_credits\":", rows[i].credits_micro, 6);
         }
         ty_buffer_append_char(out, '}');
     }

@@ -14,6 +14,12 @@
  * "num_documents", "num_pages" and "average_time_per_page" (seconds, or null without pages). */
 void ty_usage_json_rows(struct ty_buffer *out, const tally_row *rows, size_t count, bool extended);
 
+/* What a row has of those with `extended`, behind other members; and one exact number, behind its
+ * name (",\"pages\":"). */
+void ty_usage_json_sums(struct ty_buffer *out, const tally_row *row);
+void ty_usage_json_number(struct ty_buffer *out, const char *name, tally_int128 value,
+                          unsigned decimals);
+
 /*
  * ty_usage_json_list appends [{"workflow_id":"...","usage_url":"..."}, ...]. The URLs carry start,
  * and end and extended if they were given: `end_given`; `extended` as text, or NULL.

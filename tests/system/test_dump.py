@@ -89,6 +89,9 @@ class Dump(unittest.TestCase):
         self.send(server, first)
         self.cloud_event = self.send_from_a_source(server)
         self.send_rejects(server)
+        for customer, _ in self.customers[::2]:
+            answer = server.request("POST", f"/v1/customers/{customer}/close?through=2023-04")
+            self.assertEqual(answer.status, 200, answer)
         server.stop()
         server.start()
         self.send(server, second)
@@ -116,6 +119,9 @@ class Dump(unittest.TestCase):
             listed = server.get(tallyd.list_target(customer, "monthly", "?start=2023-01"))
             said[customer, "list"] = listed.json()
             said[customer, "events"] = self.feed(server, customer)
+            revisions = server.get(f"/v1/customers/{customer}/revisions?limit=1000").json()
+            self.assertIsNone(revisions["next"])
+            said[customer, "revisions"] = revisions
         return said
 
     def feed(self, server, customer):
@@ -167,6 +173,8 @@ class Dump(unittest.TestCase):
             events = self.fill(server)
             self.dump(server.directory, "dump1")
             wanted = self.answers(server)
+            self.assertGreater(sum(len(wanted[customer, "revisions"]["revisions"])
+                                   for customer, _ in self.customers), 5)
             server.kill()
         for number, (source, shards) in enumerate((("dump1", 3), ("dump3", 2), ("dump2", 1),
                                                    ("dump3", 3))):

@@ -132,6 +132,27 @@ class OpenApi(tallyd.ServerCase):
         self.get(f"/v1/events?customer_id={CUSTOMER}&id=v1&voids=true", 200)
         self.get("/v1/events?status=void", 422)
 
+    def close(self, through, status, customer=CUSTOMER):
+        target = f"/v1/customers/{customer}/close{through}"
+        answer = self.server.request("POST", target)
+        self.assertEqual(answer.status, status, answer)
+        self.description.check("POST", target, answer)
+
+    def test_closed_months(self):
+        revisions = f"/v1/customers/{CUSTOMER}/revisions"
+        self.get(revisions, 200)
+        self.post(event("c1", time="2022-05-01T00:00:00Z"), 200)
+        self.close("?through=2022-05", 200)
+        self.post([event("c2", time="2022-05-01T00:00:00Z"),
+                   event("c3", time="2022-04-01T00:00:00Z", pages=0)], 200)
+        self.close("?through=2022-04", 409)
+        self.close("?through=9999-01", 422)
+        self.close("", 422)
+        self.close("?through=2022-05", 404, "1a4be78c-8c4e-4c1e-83fe-5b8fed0ae34c")
+        self.assertEqual(len(self.get(revisions, 200).json()["revisions"]), 2)
+        self.get(revisions + "?limit=1&after=0", 200)
+        self.get(revisions + "?limit=0", 422)
+
     def test_usage(self):
         self.post(event("u"), 200)
         for form in (f"{USAGE}/{WORKFLOW}", f"{USAGE}/workflow_id/{WORKFLOW}"):

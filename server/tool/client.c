@@ -23,7 +23,7 @@ struct ty_client {
     const char *socket; /* the path of a Unix socket; NULL: TCP */
     struct ty_directory *directory;
     bool loopback;
-    CURL *curl; /* of ty_client_get(), kept with its connection */
+    CURL *curl; /* of ty_client_get() and _post(), kept with its connection */
 };
 
 /* --- Opening --- */
@@ -218,7 +218,7 @@ static int out_of_memory(const struct ty_client *client)
     return TY_EXIT_UNREACHABLE;
 }
 
-int ty_client_get(struct ty_client *client, const char *path, struct ty_http_answer *answer)
+static int ask(struct ty_client *client, const char *path, bool post, struct ty_http_answer *answer)
 {
     char error[CURL_ERROR_SIZE] = "";
     CURLcode code;
@@ -228,6 +228,12 @@ int ty_client_get(struct ty_client *client, const char *path, struct ty_http_ans
         client->curl = curl_easy_init();
     if (client->curl == NULL || !prepare(client, client->curl, path))
         return out_of_memory(client);
+    if (post) {
+        curl_easy_setopt(client->curl, CURLOPT_POST, 1L);
+        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, "");
+    } else {
+        curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
+    }
     curl_easy_setopt(client->curl, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, ty_http_collect);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, answer);
@@ -240,6 +246,16 @@ int ty_client_get(struct ty_client *client, const char *path, struct ty_http_ans
     ty_http_fini(answer);
     return code == CURLE_WRITE_ERROR ? out_of_memory(client)
                                      : ty_client_explain(client, code, error);
+}
+
+int ty_client_get(struct ty_client *client, const char *path, struct ty_http_answer *answer)
+{
+    return ask(client, path, false, answer);
+}
+
+int ty_client_post(struct ty_client *client, const char *path, struct ty_http_answer *answer)
+{
+    return ask(client, path, true, answer);
 }
 
 void ty_http_fini(struct ty_http_answer *answer)

@@ -83,6 +83,10 @@ size_t ty_http_collect(char *data, size_t size, size_t count, void *context);
  */
 int ty_client_get(struct ty_client *client, const char *path, struct ty_http_answer *answer);
 
+/* ty_client_post sends a POST without a body; otherwise as ty_client_get(). Nothing is sent twice:
+ * after TY_EXIT_UNREACHABLE it may have been taken or not. */
+int ty_client_post(struct ty_client *client, const char *path, struct ty_http_answer *answer);
+
 /*
  * ty_client_request prepares a request for who runs it with libcurl's own functions (several at
  * once, say): URL, socket, proxies and time limits are set; connections are reused by the multi

@@ -42,11 +42,13 @@ struct ty_command {
 
 extern const struct ty_command ty_command_backup;
 extern const struct ty_command ty_command_bench;
+extern const struct ty_command ty_command_close;
 extern const struct ty_command ty_command_dump;
 extern const struct ty_command ty_command_export;
 extern const struct ty_command ty_command_import;
 extern const struct ty_command ty_command_load;
 extern const struct ty_command ty_command_rejects;
+extern const struct ty_command ty_command_revisions;
 extern const struct ty_command ty_command_status;
 extern const struct ty_command ty_command_usage;
 extern const struct ty_command ty_command_verify;

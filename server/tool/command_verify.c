@@ -131,9 +131,12 @@ static void add_counts(struct verify *verify, const struct ty_verify_counts *cou
     all->days += counts->days;
     all->months += counts->months;
     all->rejects += counts->rejects;
+    all->closings += counts->closings;
+    all->revisions += counts->revisions;
     all->exact += counts->exact;
     all->partial += counts->partial;
     all->uncompared += counts->uncompared;
+    all->uncompared_revisions += counts->uncompared_revisions;
     all->id_window_ms = TY_MIN(all->id_window_ms, counts->id_window_ms);
 }
 
@@ -188,13 +191,17 @@ static void print_summary(const struct verify *verify, int64_t took_ms)
     if (counts->problems > verify->shown)
         printf("... and %" PRIu64 " more problems\n", counts->problems - verify->shown);
     printf("%u %s in %.1f s: %" PRIu64 " series, %" PRIu64 " days, %" PRIu64 " months, %" PRIu64
-           " journal values with %" PRIu64 " events and %" PRIu64 " voids, %" PRIu64 " rejects\n",
+           " journal values with %" PRIu64 " events and %" PRIu64 " voids, %" PRIu64
+           " rejects, %" PRIu64 " closings, %" PRIu64 " revisions\n",
            verify->shard_count, verify->shard_count == 1 ? "shard" : "shards",
            (double)took_ms / 1000, counts->series, counts->days, counts->months, counts->values,
-           counts->events, counts->voids, counts->rejects);
+           counts->events, counts->voids, counts->rejects, counts->closings, counts->revisions);
     printf("days compared with the journal: %" PRIu64 " exactly, %" PRIu64
            " as far as it reaches, %" PRIu64 " left out for lack of memory\n",
            counts->exact, counts->partial, counts->uncompared);
+    if (counts->uncompared_revisions != 0)
+        printf("revisions compared with no others for lack of memory: %" PRIu64 "\n",
+               counts->uncompared_revisions);
     if (counts->id_window_ms < verify->options->window_ms)
         printf("repeated ids were looked for within %.1f hours only, for lack of memory\n",
                (double)counts->id_window_ms / 3600000);
@@ -214,12 +221,14 @@ static bool print_json(const struct verify *verify)
 {
     const struct ty_verify_counts *counts = &verify->counts;
     json_t *document = json_pack(
-        "{s:b, s:I, s:O, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ok",
-        counts->problems == 0, "problem_count", (json_int_t)counts->problems, "problems",
+        "{s:b, s:I, s:O, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+        "ok", counts->problems == 0, "problem_count", (json_int_t)counts->problems, "problems",
         verify->problems, "shards", (int)verify->shard_count, "series", (json_int_t)counts->series,
         "days", (json_int_t)counts->days, "months", (json_int_t)counts->months, "journal_values",
         (json_int_t)counts->values, "events", (json_int_t)counts->events, "voids",
-        (json_int_t)counts->voids, "rejects", (json_int_t)counts->rejects, "days_exact",
+        (json_int_t)counts->voids, "rejects", (json_int_t)counts->rejects, "closings",
+        (json_int_t)counts->closings, "revisions", (json_int_t)counts->revisions,
+        "revisions_uncompared", (json_int_t)counts->uncompared_revisions, "days_exact",
         (json_int_t)counts->exact, "days_partial", (json_int_t)counts->partial, "days_uncompared",
         (json_int_t)counts->uncompared);
     bool ok = document != NULL && json_dumpf(document, stdout, JSON_COMPACT) == 0;

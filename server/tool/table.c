@@ -200,6 +200,13 @@ void ty_table_print_csv(FILE *file, const struct ty_table *table)
 
     for (size_t column = 0; column < columns; column++)
         print_csv_cell(file, table->columns[column].title, column + 1 == columns);
+    ty_table_print_csv_rows(file, table);
+}
+
+void ty_table_print_csv_rows(FILE *file, const struct ty_table *table)
+{
+    size_t columns = table->column_count;
+
     for (size_t cell = 0; cell < table->row_count * columns; cell++)
         print_csv_cell(file, table->cells[cell], (cell + 1) % columns == 0);
 }

@@ -22,7 +22,7 @@ struct ty_column {
 /* Everything is borrowed. Cells are text, row by row; none is NULL, "" is an empty one. */
 struct ty_table {
     const struct ty_column *columns;
-    size_t column_count; /* 1..TY_TABLE_COLUMNS_MAX */
+    size_t column_count; /* 1..TY_TABLE_COLUMNS_MAX; any number for CSV */
     const char *const *cells;
     size_t row_count;
     const char *const *footer; /* one more row below a rule, such as totals; or NULL */
@@ -37,5 +37,8 @@ void ty_table_print(FILE *file, const struct ty_table *table, const struct ty_te
 
 /* ty_table_print_csv writes the same cells as RFC 4180 CSV with LF, the titles being line one. */
 void ty_table_print_csv(FILE *file, const struct ty_table *table);
+
+/* ty_table_print_csv_rows writes the rows without the titles, to go on with such a file. */
+void ty_table_print_csv_rows(FILE *file, const struct ty_table *table);
 
 #endif

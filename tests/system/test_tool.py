@@ -415,9 +415,9 @@ class CommandLines(ToolTest):
                 self.assertIn(message, result.err)
 
     def test_every_command_has_a_page(self):
-        self.assertEqual(set(COMMANDS), {"backup", "bench", "dump", "export", "import", "load",
-                                         "rejects", "status", "usage", "verify", "workflows",
-                                         "help"})
+        self.assertEqual(set(COMMANDS), {"backup", "bench", "close", "dump", "export", "import",
+                                         "load", "rejects", "revisions", "status", "usage",
+                                         "verify", "workflows", "help"})
         overview = tool.run("--help")
         self.check(overview, 0)
         self.assertEqual(repr(tool.run("help")), repr(overview))

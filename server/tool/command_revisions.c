@@ -1,0 +1,360 @@
+/* `tally revisions`: what changed in closed months of a customer, the oldest change first. */
+#include "server/tool/answer.h"
+#include "server/tool/command.h"
+#include "server/tool/raw_json.h"
+#include "server/tool/table.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_MAX UINT64_C(1000) /* the server's bound */
+
+struct revisions_options {
+    struct ty_client_options client;
+    const char *customer; /* a well-formed UUID */
+    uint64_t limit;       /* 0: all */
+    uint64_t after;
+    bool json;
+    bool csv;
+};
+
+struct listing {
+    const struct revisions_options *options;
+    struct ty_client *client;
+    uint64_t shown;
+    uint64_t next; /* later ones than this come next */
+    bool begun;    /* what stands before the first is written */
+    bool more;     /* there may be some */
+    bool damaged;  /* some could not be read */
+};
+
+/* --- A revision as text. Numbers are the server's own digits (exact_json.h). --- */
+
+static const char *text_of(json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL ? text : "";
+}
+
+static const char *sum_of(json_t *revision, const char *when, const char *name)
+{
+    return text_of(json_object_get(revision, when), name);
+}
+
+static void print_padded(const char *text, int width)
+{
+    ty_terminal_print_text(stdout, text);
+    printf("%*s", TY_MAX(width - (int)strlen(text), 0) + 2, "");
+}
+
+/* "0.1 > 2.6"; the last column has no width. */
+static void print_change(json_t *revision, const char *name, int width)
+{
+    char text[120];
+
+    snprintf(text, sizeof(text), "%s > %s", sum_of(revision, "old", name),
+             sum_of(revision, "new", name));
+    if (width != 0)
+        print_padded(text, width);
+    else
+        ty_terminal_print_text(stdout, text);
+}
+
+static void print_row(json_t *revision)
+{
+    char cause[64];
+
+    snprintf(cause, sizeof(cause), "+%s -%s", text_of(json_object_get(revision, "cause"), "events"),
+             text_of(json_object_get(revision, "cause"), "voided"));
+    printf("%*s", TY_MAX(8 - (int)strlen(text_of(revision, "revision")), 0), "");
+    print_padded(text_of(revision, "revision"), 0);
+    print_padded(text_of(revision, "received"), 24);
+    print_padded(text_of(revision, "workflow_id"), 36);
+    print_padded(text_of(revision, "month"), 7);
+    print_padded(cause, 8);
+    print_change(revision, "processed_credits", 20);
+    print_change(revision, "num_documents", 14);
+    print_change(revision, "num_pages", 0);
+    putchar('\n');
+}
+
+static const struct {
+    const char *title;
+    const char *part; /* the member that has it; NULL: the revision itself */
+    const char *name;
+} fields[] = {
+    {"revision", NULL, "revision"},
+    {"received", NULL, "received"},
+    {"workflow_id", NULL, "workflow_id"},
+    {"month", NULL, "month"},
+    {"events", "cause", "events"},
+    {"voided", "cause", "voided"},
+    {"old_num_events", "old", "num_events"},
+    {"new_num_events", "new", "num_events"},
+    {"old_processed_credits", "old", "processed_credits"},
+    {"new_processed_credits", "new", "processed_credits"},
+    {"old_num_documents", "old", "num_documents"},
+    {"new_num_documents", "new", "num_documents"},
+    {"old_num_pages", "old", "num_pages"},
+    {"new_num_pages", "new", "num_pages"},
+    {"old_average_time_per_page", "old", "average_time_per_page"},
+    {"new_average_time_per_page", "new", "average_time_per_page"},
+    {"old_processing_ms", "old", "processing_ms"},
+    {"new_processing_ms", "new", "processing_ms"},
+};
+
+static void print_csv(json_t *revision, bool head)
+{
+    struct ty_column columns[TY_COUNT_OF(fields)];
+    const char *cells[TY_COUNT_OF(fields)];
+    const struct ty_table rows = {columns, TY_COUNT_OF(fields), cells, revision != NULL, NULL, -1};
+
+    for (size_t i = 0; i < TY_COUNT_OF(fields); i++) {
+        json_t *part =
+            fields[i].part == NULL ? revision : json_object_get(revision, fields[i].part);
+
+        columns[i] = (struct ty_column){fields[i].title, i > 3};
+        cells[i] = text_of(part, fields[i].name);
+    }
+    if (head)
+        ty_table_print_csv(stdout, &rows);
+    else
+        ty_table_print_csv_rows(stdout, &rows);
+}
+
+/* --- Pages --- */
+
+static bool is_full(const struct listing *listing)
+{
+    return listing->options->limit != 0 && listing->shown >= listing->options->limit;
+}
+
+/* What stands before the revisions. */
+static void begin(struct listing *listing, json_t *page)
+{
+    const char *through = text_of(page, "closed_through");
+
+    if (listing->begun)
+        return;
+    listing->begun = true;
+    if (listing->options->csv) {
+        print_csv(NULL, true);
+        return;
+    }
+    printf("customer %s\n", listing->options->customer);
+    if (through[0] == '\0') {
+        puts("no month is closed");
+        return;
+    }
+    fputs("closed through ", stdout);
+    ty_terminal_print_text(stdout, through);
+    fputs(", since ", stdout);
+    ty_terminal_print_text(stdout, text_of(page, "closed_at"));
+    fputs("\n\n", stdout);
+}
+
+static void show(struct listing *listing, json_t *revision)
+{
+    if (listing->options->csv) {
+        print_csv(revision, false);
+    } else {
+        if (listing->shown == 0)
+            printf("%8s  %-24s  %-36s  %-7s  %-8s  %-20s  %-14s  %s\n", "revision", "received",
+                   "workflow", "month", "events", "credits", "documents", "pages");
+        print_row(revision);
+    }
+    listing->shown++;
+}
+
+/* --- JSON: the revisions as they came, in one document of all pages --- */
+
+static bool show_json(struct listing *listing, const struct ty_http_answer *answer)
+{
+    struct ty_text page = {answer->body, answer->length}, list, name, revision;
+    struct ty_raw_json parts;
+
+    if (!ty_raw_json_member(page, "revisions", &list))
+        return false;
+    if (!listing->begun) /* All that stands before them. */
+        fwrite(page.data, 1, (size_t)(list.data + 1 - page.data), stdout);
+    listing->begun = true;
+    parts = ty_raw_json_open(list);
+    while (!is_full(listing) && ty_raw_json_next(&parts, &name, &revision)) {
+        fputs(listing->shown++ == 0 ? "" : ",\n", stdout);
+        fwrite(revision.data, 1, revision.length, stdout);
+    }
+    return true;
+}
+
+static void end_json(const struct listing *listing)
+{
+    if (listing->more)
+        printf("],\"next\":%" PRIu64 "}\n", listing->next);
+    else
+        puts("],\"next\":null}");
+}
+
+/* --- Asking --- */
+
+/* Shows a page; false where it is none. */
+static bool show_page(struct listing *listing, const struct ty_http_answer *answer)
+{
+    json_t *page = ty_answer_parse(listing->client, answer);
+    json_t *list = json_object_get(page, "revisions"), *revision;
+    size_t index;
+    bool ok = json_is_array(list);
+
+    if (ok && listing->options->json) {
+        ok = show_json(listing, answer);
+    } else if (ok) {
+        begin(listing, page);
+        json_array_foreach(list, index, revision)
+        {
+            if (!is_full(listing))
+                show(listing, revision);
+        }
+    }
+    if (ok) {
+        const char *next = text_of(page, "next");
+
+        listing->more = next[0] != '\0';
+        listing->next = strtoull(next, NULL, 10);
+    }
+    json_decref(page);
+    return ok;
+}
+
+/* A damaged revision is lost, the later ones are not: the server says how to go on. */
+static int go_on_behind_damage(struct listing *listing, const struct ty_http_answer *answer)
+{
+    json_t *problem = ty_answer_parse(listing->client, answer);
+    uint64_t next = strtoull(text_of(problem, "next"), NULL, 10);
+
+    json_decref(problem);
+    ty_answer_print_problem(listing->client, answer);
+    if (answer->status != 500 || next <= listing->next)
+        return TY_EXIT_REFUSED;
+    listing->damaged = true;
+    listing->next = next;
+    return TY_EXIT_OK;
+}
+
+static int ask(struct listing *listing)
+{
+    uint64_t left =
+        listing->options->limit == 0 ? PAGE_MAX : listing->options->limit - listing->shown;
+    struct ty_http_answer answer;
+    char path[160];
+    int code;
+
+    snprintf(path, sizeof(path), "/v1/customers/%s/revisions?limit=%" PRIu64 "&after=%" PRIu64,
+             listing->options->customer, TY_MIN(left, PAGE_MAX), listing->next);
+    code = ty_client_get(listing->client, path, &answer);
+    if (code != TY_EXIT_OK)
+        return code;
+    if (answer.status != 200) {
+        code = go_on_behind_damage(listing, &answer);
+    } else if (!show_page(listing, &answer)) {
+        fprintf(stderr, "tally: %s did not answer as a Tally server does: no page of revisions\n",
+                ty_client_name(listing->client));
+        code = TY_EXIT_REFUSED;
+    }
+    ty_http_fini(&answer);
+    return code;
+}
+
+static void print_end(const struct listing *listing)
+{
+    if (listing->options->json)
+        end_json(listing);
+    else if (!listing->options->csv && listing->shown == 0)
+        puts("nothing has changed in closed months");
+    else if (!listing->options->csv && listing->more)
+        printf("later ones: --after %" PRIu64 "\n", listing->next);
+}
+
+static int list(struct listing *listing)
+{
+    int code;
+
+    do {
+        code = ask(listing);
+    } while (code == TY_EXIT_OK && listing->more && !is_full(listing) && !ferror(stdout));
+    if (code != TY_EXIT_OK)
+        return code;
+    print_end(listing);
+    return listing->damaged ? TY_EXIT_REFUSED : TY_EXIT_OK;
+}
+
+static int run(const struct ty_command *self, int argc, char **argv)
+{
+    struct revisions_options options = {0};
+    struct listing listing = {.options = &options, .more = true};
+    int code = ty_flags_parse(self->flags, argc, argv, &options, NULL);
+
+    if (code != -1)
+        return code;
+    if (options.json && options.csv) {
+        fputs("tally revisions: --json and --csv exclude each other\n"
+              "Try 'tally help revisions'.\n",
+              stderr);
+        return TY_EXIT_USAGE;
+    }
+    listing.next = options.after;
+    code = ty_client_open(&options.client, &listing.client);
+    if (code != TY_EXIT_OK)
+        return code;
+    code = list(&listing);
+    ty_client_close(listing.client);
+    return code;
+}
+
+#define AT(member) .offset = offsetof(struct revisions_options, member)
+
+static const struct ty_flag flags[] = {
+    {.name = "customer",
+     .kind = TY_FLAG_UUID,
+     .value = "UUID",
+     .help = "who was billed",
+     .required = true,
+     AT(customer)},
+    {.name = "after",
+     .kind = TY_FLAG_COUNT,
+     .value = "N",
+     .help = "only those behind this one: the last that was billed (0)",
+     AT(after)},
+    {.name = "limit",
+     .kind = TY_FLAG_COUNT,
+     .value = "N",
+     .min = 1,
+     .help = "show this many at most (all)",
+     AT(limit)},
+    {.name = "json",
+     .kind = TY_FLAG_SWITCH,
+     .help = "one document, as the server answers",
+     AT(json)},
+    {.name = "csv", .kind = TY_FLAG_SWITCH, .help = "as CSV, with both totals in full", AT(csv)},
+    TY_CLIENT_FLAGS,
+    {0}};
+
+const struct ty_command ty_command_revisions = {
+    .name = "revisions",
+    .summary = "what changed in a customer's months after they were closed",
+    .usage = "--customer UUID [FLAG ...]",
+    .description =
+        "Lists what changed in closed months ('tally close') of a customer, the oldest\n"
+        "change first: for each commit and each month of a workflow that it changed, how\n"
+        "many events came (+) and were voided (-), and the month's total before and after.\n"
+        "\n"
+        "What a month is off by is the total behind the last of its revisions less the one\n"
+        "before the first that was not billed yet.\n",
+    .flags = flags,
+    .notes = "What is behind the revision that was billed last, for a spreadsheet:\n"
+             "\n"
+             "  customer=d04270a6-6316-4d4b-b2c5-bff0ff515908\n"
+             "  tally revisions --customer $customer --after 41 --csv > corrections.csv\n",
+    .refused = "the server refused, or a revision cannot be read any more; the reasons are printed",
+    .run = run,
+};

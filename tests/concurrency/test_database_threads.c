@@ -1,5 +1,6 @@
 /*
- * A whole database with real threads, by its public interface: producers and queries at once.
+ * A whole database with real threads, by its public interface: producers, queries and who closes
+ * months, at once.
  *
  *     test_database_threads SHARDS
  *
@@ -193,6 +194,76 @@ static void check_workflows(size_t customer, const tally_range *range)
         CHECK(listed[i] || !known[i]);
 }
 
+/* --- Closed months --- */
+
+#define MONTHS 3
+
+static const char *const months[MONTHS] = {"2023-01", "2023-02", "2023-03"};
+
+/* Several may close, and close more, at once. */
+static void close_some(struct ty_random *random)
+{
+    uint8_t customer_id[16];
+    tally_status status;
+
+    make_uuid(customer_id, 0xc0, ty_random_below(random, CUSTOMERS));
+    status =
+        tally_close_months(db, customer_id, months[ty_random_below(random, MONTHS)], NULL, NULL);
+    CHECK(status == TALLY_OK || status == TALLY_INVALID); /* a later one is closed, or unknown */
+}
+
+static tally_revision *list_revisions(size_t customer, size_t *count, tally_closed *closed)
+{
+    tally_revision *revisions = NULL;
+    uint8_t customer_id[16];
+    tally_error error = {""};
+
+    make_uuid(customer_id, 0xc0, customer);
+    if (tally_revisions(db, customer_id, 0, &revisions, count, closed, &error) == TALLY_OK)
+        return revisions;
+    fprintf(stderr, "%s\n", error.message);
+    exit(1);
+}
+
+/* Each goes on where the one before ended, and none is ahead of what a query finds afterwards. At
+ * the end (`all`) the last is what it finds. */
+static void check_revisions(size_t customer, bool all)
+{
+    uint64_t ends[WORKFLOWS][MONTHS] = {{0}};
+    bool has_end[WORKFLOWS][MONTHS] = {{false}};
+    tally_closed closed;
+    size_t count;
+    tally_revision *revisions = list_revisions(customer, &count, &closed);
+
+    CHECK_EQ(closed.revisions, count);
+    for (size_t i = 0; i < count; i++) {
+        const tally_revision *revision = &revisions[i];
+        size_t workflow = revision->workflow_id[15];
+        size_t month = (size_t)(revision->before.date[6] - '1');
+
+        CHECK_EQ(i + 1, revision->number);
+        CHECK(workflow < WORKFLOWS && month < MONTHS);
+        CHECK(strcmp(revision->before.date, closed.through) <= 0);
+        check_row(&revision->before);
+        check_row(&revision->after);
+        CHECK(!has_end[workflow][month] || ends[workflow][month] == revision->before.events);
+        CHECK_EQ(revision->after.events, revision->before.events + revision->events);
+        has_end[workflow][month] = true;
+        ends[workflow][month] = revision->after.events;
+    }
+    tally_free(revisions);
+    for (size_t i = 0; i < WORKFLOWS * MONTHS; i++) {
+        size_t workflow = i / MONTHS, month = i % MONTHS;
+        const tally_range range = {TALLY_MONTHLY, months[month], months[month]};
+
+        if (has_end[workflow][month]) {
+            uint64_t events = query(customer, workflow, &range);
+
+            CHECK(all ? ends[workflow][month] == events : ends[workflow][month] <= events);
+        }
+    }
+}
+
 static void *read_until_the_end(void *argument)
 {
     uint64_t seen[CUSTOMERS][WORKFLOWS][TY_COUNT_OF(ranges)] = {0}, done = 0;
@@ -211,6 +282,10 @@ static void *read_until_the_end(void *argument)
         CHECK(events >= seen[customer][workflow][range]);
         seen[customer][workflow][range] = events;
         check_workflows(customer, &ranges[range]);
+        if (ty_random_one_in(&random, 16))
+            close_some(&random);
+        if (ty_random_one_in(&random, 8))
+            check_revisions(customer, false);
         ty_atomic_store(number, ++done, memory_order_relaxed);
     }
     return NULL;
@@ -222,7 +297,8 @@ static void check_end(void)
 {
     uint64_t events = 0;
 
-    for (size_t customer = 0; customer < CUSTOMERS; customer++)
+    for (size_t customer = 0; customer < CUSTOMERS; customer++) {
+        check_revisions(customer, true);
         for (size_t workflow = 0; workflow < WORKFLOWS; workflow++) {
             uint64_t known = known_events(customer, workflow);
 
@@ -230,6 +306,7 @@ static void check_end(void)
                 CHECK_EQ(known, query(customer, workflow, &ranges[i]));
             events += known;
         }
+    }
     CHECK_EQ((uint64_t)PRODUCERS * BATCHES * EVENTS, events);
 }
 

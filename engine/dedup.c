@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #define TABLE_BITS   12
-#define TABLES       (1 << TABLE_BITS)
+#define TABLES       TY_DEDUP_PARTS
 #define CAPACITY_MIN ((uint32_t)16)
 #define CLASSES      24 /* capacities of a table: 16, 32, ... 2^27 */
 /* A table is rebuilt at a fill between these percentages; see is_filled(). */
@@ -91,6 +91,11 @@ void ty_dedup_free(struct ty_dedup *dedup)
     free(dedup);
 }
 
+uint64_t ty_dedup_ids_max(const struct ty_dedup *dedup)
+{
+    return dedup->log.records_max;
+}
+
 void ty_dedup_expect(struct ty_dedup *dedup, uint64_t ids)
 {
     ids = TY_MIN(ids, dedup->log.records_max);
@@ -98,11 +103,11 @@ void ty_dedup_expect(struct ty_dedup *dedup, uint64_t ids)
         dedup->first_capacity *= 2;
 }
 
-void ty_dedup_advance(struct ty_dedup *dedup, int64_t arrival_ms)
+void ty_dedup_advance(struct ty_dedup *dedup, int64_t arrival_ms, uint64_t sequence)
 {
     TY_ASSERT(arrival_ms >= dedup->arrival_ms);
     dedup->arrival_ms = arrival_ms;
-    ty_dedup_log_advance(&dedup->log, arrival_ms, dedup->window_ms);
+    ty_dedup_log_advance(&dedup->log, arrival_ms, dedup->window_ms, sequence);
 }
 
 /* --- Tables --- */
@@ -327,4 +332,112 @@ struct ty_dedup_gauges ty_dedup_gauges(const struct ty_dedup *dedup)
     if (log->forgotten_until_ms > dedup->arrival_ms - dedup->window_ms)
         gauges.window_ms = dedup->arrival_ms - log->forgotten_until_ms;
     return gauges;
+}
+
+/* --- Collecting the oldest --- */
+
+bool ty_dedup_oldest(const struct ty_dedup *dedup, uint64_t count, uint32_t ticks,
+                     struct ty_dedup_span *span)
+{
+    const struct ty_dedup_log *log = &dedup->log;
+    const struct ty_dedup_tick *behind = ty_dedup_log_behind(log, count, ticks);
+
+    if (behind == NULL || behind->first == log->oldest)
+        return false;
+    *span = (struct ty_dedup_span){.end = behind->first,
+                                   .count = behind->first - log->oldest,
+                                   .sequence = behind->sequence - 1,
+                                   .first_ms = ty_dedup_log_arrived_ms(log, log->oldest),
+                                   .last_ms = ty_dedup_log_arrived_ms(log, behind->first - 1)};
+    return true;
+}
+
+uint32_t ty_dedup_part_max(const struct ty_dedup *dedup, uint32_t part)
+{
+    return dedup->tables[part].used;
+}
+
+/* The positions of the span's records in a table, as contents for the moment; their memory is on
+ * its way then. */
+static uint32_t gather(const struct ty_dedup *dedup, const struct ty_dedup_span *span,
+                       const struct table *table, struct ty_id *ids)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < table->capacity; i++) {
+        uint64_t position = table->places[i].position == 0
+                                ? 0
+                                : ty_dedup_log_position(&dedup->log, table->places[i].position);
+
+        if (position == 0 || position >= span->end)
+            continue;
+        __builtin_prefetch(ty_dedup_log_at(&dedup->log, position));
+        ids[count++].content = position;
+    }
+    return count;
+}
+
+static void read_records(const struct ty_dedup_log *log, struct ty_id *ids, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t position = ids[i].content;
+        const struct ty_dedup_record *record = ty_dedup_log_at(log, position);
+
+        ids[i] = (struct ty_id){.key = record->key,
+                                .content = record->content,
+                                .arrived_ms = ty_dedup_log_arrived_ms(log, position)};
+    }
+}
+
+/* Keys are as good as random: the eight bits behind those that chose the table spread them evenly.
+ */
+static unsigned spread_of(const struct ty_id *id)
+{
+    return id->key.high >> (64 - TABLE_BITS - 8) & 255;
+}
+
+/* Nearly in order, by their spread. */
+static void copy_spread(const struct ty_id *from, uint32_t count, struct ty_id *to)
+{
+    uint32_t next[256] = {0}, first = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        next[spread_of(&from[i])]++;
+    for (unsigned spread = 0; spread < 256; spread++) {
+        first += next[spread];
+        next[spread] = first - next[spread];
+    }
+    for (uint32_t i = 0; i < count; i++)
+        to[next[spread_of(&from[i])]++] = from[i];
+}
+
+static void sort_by_insertion(struct ty_id *ids, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        struct ty_id id = ids[i];
+        uint32_t at = i;
+
+        for (; at > 0 && ty_key_compare(&ids[at - 1].key, &id.key) > 0; at--)
+            ids[at] = ids[at - 1];
+        ids[at] = id;
+    }
+}
+
+uint32_t ty_dedup_collect(const struct ty_dedup *dedup, const struct ty_dedup_span *span,
+                          uint32_t part, struct ty_id *ids)
+{
+    const struct table *table = &dedup->tables[part];
+    struct ty_id *unsorted = ids + table->used;
+    uint32_t count = gather(dedup, span, table, unsorted);
+
+    read_records(&dedup->log, unsorted, count);
+    copy_spread(unsorted, count, ids);
+    sort_by_insertion(ids, count);
+    return count;
+}
+
+bool ty_dedup_forget(struct ty_dedup *dedup, const struct ty_dedup_span *span, uint64_t most)
+{
+    ty_dedup_log_forget(&dedup->log, span->end, most);
+    return dedup->log.oldest >= span->end;
 }

@@ -5,6 +5,9 @@
 
 #define TICK_MS   INT64_C(1000)
 #define TICKS_MIN 1024
+/* A sixteenth of the log at most, so that whole ticks can be told from others in a small one too.
+ */
+#define TICK_RECORDS_MAX (UINT64_C(1) << 18)
 
 /* --- Life --- */
 
@@ -28,8 +31,10 @@ bool ty_dedup_log_init(struct ty_dedup_log *log, uint64_t records_max)
 {
     uint64_t ring = 1;
 
-    *log = (struct ty_dedup_log){
-        .records_max = records_max, .forgotten_until_ms = INT64_MIN, .tick_capacity = TICKS_MIN};
+    *log = (struct ty_dedup_log){.records_max = records_max,
+                                 .tick_records = TY_MIN(records_max / 16, TICK_RECORDS_MAX),
+                                 .forgotten_until_ms = INT64_MIN,
+                                 .tick_capacity = TICKS_MIN};
     while (ring < records_max / TY_DEDUP_CHUNK_RECORDS + 2)
         ring *= 2;
     log->chunk_mask = (uint32_t)ring - 1;
@@ -55,14 +60,9 @@ void ty_dedup_log_fini(struct ty_dedup_log *log)
 
 /* --- Records --- */
 
-static bool is_void(const struct ty_dedup_record *record)
-{
-    return record->key.high == 0 && record->key.low == 0;
-}
-
 static void forget_oldest(struct ty_dedup_log *log)
 {
-    log->entries -= !is_void(ty_dedup_log_at(log, log->oldest));
+    log->entries -= !ty_dedup_is_void(ty_dedup_log_at(log, log->oldest));
     if (++log->oldest % TY_DEDUP_CHUNK_RECORDS == 0)
         log->free_slots[log->free_count++] =
             log->chunk_slots[(log->oldest / TY_DEDUP_CHUNK_RECORDS - 1) & log->chunk_mask];
@@ -102,17 +102,20 @@ static bool grow_ticks(struct ty_dedup_log *log)
 
 /* Begins a new tick when the newest is long. Without memory the old one just lasts longer: its ids
  * are then remembered a little longer than they must be. */
-static void begin_tick(struct ty_dedup_log *log, int64_t arrival_ms)
+static void begin_tick(struct ty_dedup_log *log, int64_t arrival_ms, uint64_t sequence)
 {
     struct ty_dedup_tick *tick = tick_at(log, log->newest_tick);
 
     if (tick->first == log->head) {
         tick->first_ms = arrival_ms;
-    } else if (arrival_ms - tick->first_ms >= TICK_MS) {
+        tick->sequence = sequence;
+    } else if (arrival_ms - tick->first_ms >= TICK_MS ||
+               log->head - tick->first >= log->tick_records) {
         if (log->newest_tick - log->oldest_tick + 1 == log->tick_capacity && !grow_ticks(log))
             return;
         tick = tick_at(log, ++log->newest_tick);
-        *tick = (struct ty_dedup_tick){.first_ms = arrival_ms, .first = log->head};
+        *tick = (struct ty_dedup_tick){
+            .first_ms = arrival_ms, .first = log->head, .sequence = sequence};
     }
     tick->last_ms = arrival_ms;
 }
@@ -125,9 +128,10 @@ static void drop_ticks(struct ty_dedup_log *log)
         log->oldest_tick++;
 }
 
-void ty_dedup_log_advance(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms)
+void ty_dedup_log_advance(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms,
+                          uint64_t sequence)
 {
-    begin_tick(log, arrival_ms);
+    begin_tick(log, arrival_ms, sequence);
     while (log->oldest_tick != log->newest_tick &&
            tick_at(log, log->oldest_tick)->last_ms < arrival_ms - window_ms) {
         while (log->oldest < tick_at(log, log->oldest_tick + 1)->first)
@@ -136,10 +140,48 @@ void ty_dedup_log_advance(struct ty_dedup_log *log, int64_t arrival_ms, int64_t 
     }
 }
 
+void ty_dedup_log_forget(struct ty_dedup_log *log, uint64_t end, uint64_t most)
+{
+    end = TY_MIN(TY_MIN(end, log->head), log->oldest + most);
+    while (log->oldest < end)
+        forget_oldest(log);
+    drop_ticks(log);
+}
+
+const struct ty_dedup_tick *ty_dedup_log_behind(const struct ty_dedup_log *log, uint64_t records,
+                                                uint32_t ticks)
+{
+    uint32_t n = log->oldest_tick;
+
+    if (tick_at(log, log->newest_tick)->first < log->oldest + records &&
+        log->newest_tick - n < ticks)
+        return NULL;
+    while (tick_at(log, ++n)->first < log->oldest + records && n - log->oldest_tick < ticks)
+        ;
+    return tick_at(log, n);
+}
+
+int64_t ty_dedup_log_arrived_ms(const struct ty_dedup_log *log, uint64_t position)
+{
+    uint32_t low = log->oldest_tick, count = log->newest_tick - log->oldest_tick;
+
+    while (count > 0) { /* The last tick that begins at or before the position. */
+        uint32_t half = (count + 1) / 2;
+
+        if (tick_at(log, low + half)->first <= position) {
+            low += half;
+            count -= half;
+        } else {
+            count = half - 1;
+        }
+    }
+    return tick_at(log, low)->last_ms;
+}
+
 /* The log has as many records as memory allows: the oldest goes, before its time. */
 static void forget_for_memory(struct ty_dedup_log *log)
 {
-    log->forgotten_early += !is_void(ty_dedup_log_at(log, log->oldest));
+    log->forgotten_early += !ty_dedup_is_void(ty_dedup_log_at(log, log->oldest));
     log->forgotten_until_ms = tick_at(log, log->oldest_tick)->last_ms;
     forget_oldest(log);
     drop_ticks(log);

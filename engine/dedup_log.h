@@ -3,7 +3,7 @@
  *
  * A log of fixed size that is full at some point: the oldest record then makes room. Positions
  * count records from the start of the process; time is kept by ticks, stretches of at most a
- * second.
+ * second and of a bounded number of records.
  *
  * Threads: one owner.
  */
@@ -24,11 +24,13 @@ struct ty_dedup_record {
 struct ty_dedup_tick {
     int64_t first_ms;
     int64_t last_ms;
-    uint64_t first; /* position of its first record */
+    uint64_t first;    /* position of its first record */
+    uint64_t sequence; /* of the journal value that its first record came with */
 };
 
 struct ty_dedup_log {
     uint64_t records_max;
+    uint64_t tick_records;      /* after which a new tick begins */
     uint64_t oldest, head;      /* records `oldest` to `head` - 1 are remembered */
     uint64_t entries;           /* those of them that are not void */
     int64_t forgotten_until_ms; /* what arrived up to here was forgotten early; or INT64_MIN */
@@ -50,14 +52,32 @@ bool ty_dedup_log_init(struct ty_dedup_log *log, uint64_t records_max);
 void ty_dedup_log_fini(struct ty_dedup_log *log);
 
 /* The time is now `arrival_ms`: records that arrived more than window_ms before are forgotten (a
- * second later at most), and later ones arrive at this time. */
-void ty_dedup_log_advance(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms);
+ * second later at most), and later ones arrive at this time, with the journal value `sequence`. */
+void ty_dedup_log_advance(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms,
+                          uint64_t sequence);
+
+/* Forgets the oldest records before a position, at most so many. */
+void ty_dedup_log_forget(struct ty_dedup_log *log, uint64_t end, uint64_t most);
+
+/* The oldest whole ticks, never the newest, that hold at least so many records or are so many
+ * themselves: returns the tick that follows them, or NULL if there are not so many. */
+const struct ty_dedup_tick *ty_dedup_log_behind(const struct ty_dedup_log *log, uint64_t records,
+                                                uint32_t ticks);
+
+/* When the record of a remembered position arrived, at the latest. */
+int64_t ty_dedup_log_arrived_ms(const struct ty_dedup_log *log, uint64_t position);
 
 /* Appends a record that counts and returns its position. A full log forgets its oldest. */
 uint64_t ty_dedup_log_append(struct ty_dedup_log *log, const struct ty_key *key, uint64_t content);
 
 /* Makes a record void: it no longer counts, but keeps its place. */
 void ty_dedup_log_void(struct ty_dedup_log *log, uint64_t position);
+
+/* Whether a record was taken back or replaced. */
+static inline bool ty_dedup_is_void(const struct ty_dedup_record *record)
+{
+    return record->key.high == 0 && record->key.low == 0;
+}
 
 /* The record of a remembered position. */
 static inline struct ty_dedup_record *ty_dedup_log_at(const struct ty_dedup_log *log,

@@ -24,7 +24,7 @@ tally_status tally_open(const tally_options *options, tally **out, tally_error *
 
     if (db == NULL)
         return ty_fail(error, TALLY_NO_MEMORY, "no memory for the database");
-    status = ty_database_open(options, NULL, NULL, &db->database, error);
+    status = ty_database_open(options, NULL, &db->database, error);
     if (status != TALLY_OK) {
         free(db);
         return status;

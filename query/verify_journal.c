@@ -166,7 +166,7 @@ static void check_clock(struct ty_verifier *verifier, uint64_t sequence, int64_t
                        sequence, verifier->arrival_ms - arrival_ms);
     verifier->arrival_ms = TY_MAX(verifier->arrival_ms, arrival_ms);
     if (verifier->dedup != NULL)
-        ty_dedup_advance(verifier->dedup, verifier->arrival_ms);
+        ty_dedup_advance(verifier->dedup, verifier->arrival_ms, sequence);
 }
 
 void ty_verify_value(void *context, uint64_t sequence, struct ty_journal_cursor *cursor,

@@ -233,7 +233,7 @@ bool ty_service_recover(struct ty_service *service)
     struct ty_database *database;
     tally_error error;
 
-    if (ty_database_open(&app->options.database, NULL, NULL, &database, &error) != TALLY_OK) {
+    if (ty_database_open(&app->options.database, NULL, &database, &error) != TALLY_OK) {
         ty_log_text("error", "cannot_open", "problem", error.message);
         return false;
     }

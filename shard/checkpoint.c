@@ -9,12 +9,13 @@
 
 #include "shard/shard_internal.h"
 
-#define MONTHS_MIN     32   /* written by a commit of events, when as many are due */
-#define MONTHS_PRESSED 256  /* when hot totals outgrow their memory */
-#define MONTHS_IDLE    1024 /* by a commit without events */
-#define MONTHS_PART    64   /* the part of all dirty months that a commit writes at most */
-#define TRIMMED_MAX    8    /* journal values deleted by a commit: twice what it adds, and more */
-#define DAMAGED_MAX    8    /* damaged journal values in a row that trimming looks past */
+#define MONTHS_MIN     32    /* written by a commit of events, when as many are due */
+#define MONTHS_PRESSED 256   /* when hot totals outgrow their memory */
+#define MONTHS_IDLE    1024  /* by a commit without events */
+#define MONTHS_PART    64    /* the part of all dirty months that a commit writes at most */
+#define IDS_IDLE       32768 /* a commit without events seals and merges for so many */
+#define TRIMMED_MAX    8     /* journal values deleted by a commit: twice what it adds, and more */
+#define DAMAGED_MAX    8     /* damaged journal values in a row that trimming looks past */
 #define SPACE_CHECK_NS INT64_C(100000000)
 #define RESERVE_PART   16 /* of the map, kept for checkpoints and trimming */
 #define RESERVE_MIN    (UINT64_C(2) << 20)
@@ -121,21 +122,22 @@ tally_status ty_shard_write_months(struct ty_shard *shard, struct ty_state_recor
     return TALLY_OK;
 }
 
-/* How far back ids are remembered: what is older was forgotten, for its age or for lack of memory.
- */
-static int64_t window_ms(const struct ty_shard *shard)
+/* Whether a restart needs a journal value for its ids: they are remembered, and in no sealed run.
+ * What is older was forgotten, for its age or for lack of memory. */
+static bool has_ids(const struct ty_shard *shard, uint64_t sequence, int64_t age_ms)
 {
-    return shard->dedup == NULL ? 0 : ty_dedup_gauges(shard->dedup).window_ms;
+    return shard->ids != NULL && sequence > ty_id_index_sealed_sequence(shard->ids) &&
+           age_ms <= ty_id_index_gauges(shard->ids).window_ms;
 }
 
 /* A journal value may go when no restart needs it (blocks and remembered ids are past it) and
  * either its time or the journal's size says so. */
 static bool is_expired(const struct ty_shard *shard, const struct ty_state_record *state,
-                       int64_t arrived_ms, int64_t now_ms)
+                       uint64_t sequence, int64_t arrived_ms, int64_t now_ms)
 {
     const struct ty_shard_options *options = &shard->options;
 
-    if (arrived_ms > now_ms || now_ms - arrived_ms <= window_ms(shard))
+    if (arrived_ms > now_ms || has_ids(shard, sequence, now_ms - arrived_ms))
         return false;
     return now_ms - arrived_ms > options->journal_retention_ms ||
            state->journal_bytes > options->journal_bytes_max;
@@ -177,12 +179,12 @@ static tally_status find_expired(struct ty_shard *shard, const struct ty_state_r
         return status;
     arrived_ms = TY_MAX(header.arrival_ms, 0);
     if (*sequence >= state->replay_from ||
-        (arrived_ms <= now_ms && !is_expired(shard, state, arrived_ms, now_ms))) {
+        (arrived_ms <= now_ms && !is_expired(shard, state, *sequence, arrived_ms, now_ms))) {
         *sequence = 0;
         return TALLY_OK;
     }
     status = find_arrival(shard, state, *sequence, &arrived_ms, damaged);
-    if (status == TALLY_OK && !is_expired(shard, state, arrived_ms, now_ms))
+    if (status == TALLY_OK && !is_expired(shard, state, *sequence, arrived_ms, now_ms))
         *sequence = 0;
     return status;
 }
@@ -288,7 +290,7 @@ static tally_status maintain_once(struct ty_shard *shard, bool everything, bool 
 {
     struct ty_state_record state = shard->state;
     struct ty_rejects_record rejects = shard->rejects;
-    uint64_t trimmed = 0, written = 0, dropped = 0;
+    uint64_t trimmed = 0, written = 0, dropped = 0, sealed = 0;
     tally_status status = ty_store_begin(shard->store, &shard->error);
 
     *done = 0;
@@ -304,15 +306,21 @@ static tally_status maintain_once(struct ty_shard *shard, bool everything, bool 
     if (status == TALLY_OK && months)
         status =
             ty_shard_write_months(shard, &state, state.last_sequence + 1, everything, &written);
-    if (status == TALLY_OK && trimmed + written + dropped != 0)
+    if (status == TALLY_OK && months && shard->ids != NULL && !shard->full)
+        status = ty_id_index_work(shard->ids, IDS_IDLE, &sealed, &shard->error);
+    *done = trimmed + written + dropped + sealed;
+    if (status == TALLY_OK && *done != 0)
         status = ty_store_put_state(shard->store, &state, &shard->error);
-    if (status != TALLY_OK || trimmed + written + dropped == 0) {
+    if (status != TALLY_OK || *done == 0)
         ty_store_abort(shard->store);
-        ty_hot_revert(&shard->hot);
-        return status;
-    }
-    status = ty_store_commit(shard->store, &shard->error);
-    if (status != TALLY_OK) {
+    else
+        status = ty_store_commit(shard->store, &shard->error);
+    if (shard->ids != NULL && status == TALLY_OK)
+        ty_id_index_committed(shard->ids);
+    else if (shard->ids != NULL)
+        ty_id_index_reverted(shard->ids);
+    if (status != TALLY_OK || *done == 0) {
+        *done = 0;
         ty_hot_revert(&shard->hot);
         return status;
     }
@@ -321,7 +329,6 @@ static tally_status maintain_once(struct ty_shard *shard, bool everything, bool 
     ty_shard_publish_rejects(shard, &rejects);
     ty_atomic_add(&shard->stats.checkpointed_months, written, memory_order_relaxed);
     ty_atomic_add(&shard->stats.trimmed_values, trimmed, memory_order_relaxed);
-    *done = trimmed + written + dropped;
     return TALLY_OK;
 }
 
@@ -355,8 +362,8 @@ int64_t ty_shard_maintain(struct ty_shard *shard)
     if (shard->failed)
         return 1000;
     ty_arrival_advance(&shard->arrival, wall_ms, ty_clock_mono_ns(&shard->options.clock));
-    if (shard->dedup != NULL)
-        ty_dedup_advance(shard->dedup, shard->arrival.now_ms);
+    if (shard->ids != NULL)
+        ty_id_index_advance(shard->ids, shard->arrival.now_ms, shard->state.last_sequence + 1);
     status = maintain_once(shard, false, true, &done);
     if (status == TALLY_FULL) /* No room for months: trimming alone may make some. */
         status = maintain_once(shard, false, false, &done);

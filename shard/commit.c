@@ -64,18 +64,18 @@ static tally_result check_time(const struct ty_shard *shard, int64_t time_ms)
     return TALLY_ACCEPTED;
 }
 
-static tally_result check_dedup(const struct ty_shard *shard, const struct ty_event *event)
+static tally_status check_dedup(struct ty_shard *shard, const struct ty_event *event,
+                                tally_result *result)
 {
-    if (shard->dedup == NULL)
-        return TALLY_ACCEPTED;
-    switch (ty_dedup_find(shard->dedup, &event->key, event->content)) {
-    case TY_DEDUP_SAME:
-        return TALLY_DUPLICATE;
-    case TY_DEDUP_CONFLICT:
-        return TALLY_ID_CONFLICT;
-    default:
-        return TALLY_ACCEPTED;
-    }
+    enum ty_dedup_answer answer = TY_DEDUP_NEW;
+    tally_status status = TALLY_OK;
+
+    if (shard->ids != NULL)
+        status = ty_id_index_find(shard->ids, &event->key, event->content, &answer, &shard->error);
+    *result = answer == TY_DEDUP_SAME       ? TALLY_DUPLICATE
+              : answer == TY_DEDUP_CONFLICT ? TALLY_ID_CONFLICT
+                                            : TALLY_ACCEPTED;
+    return status;
 }
 
 static tally_status find_or_add_series(struct ty_shard *shard, const struct ty_event *event,
@@ -124,7 +124,7 @@ static tally_status accept(struct ty_shard *shard, const struct ty_event *event,
         *result = TALLY_OVERFLOW;
         return TALLY_OK;
     }
-    if (shard->dedup != NULL && !ty_dedup_add(shard->dedup, &event->key, event->content))
+    if (shard->ids != NULL && !ty_id_index_add(shard->ids, &event->key, event->content))
         return TALLY_NO_MEMORY; /* The event is in the slot, but the whole commit is reverted. */
     add_candidate(&shard->commit, event, series);
     return TALLY_OK;
@@ -136,7 +136,10 @@ static tally_status decide(struct ty_shard *shard, const struct ty_event *event,
     int64_t time_ms = ty_event_counts_at_ms(event, shard->commit.received_ms);
 
     /* A retry of what was stored is a success whatever the clock says today, so ids come first. */
-    *result = check_dedup(shard, event);
+    tally_status status = check_dedup(shard, event, result);
+
+    if (status != TALLY_OK)
+        return status;
     if (*result == TALLY_ACCEPTED)
         *result = check_time(shard, time_ms);
     return *result == TALLY_ACCEPTED ? accept(shard, event, time_ms, result) : TALLY_OK;
@@ -151,25 +154,31 @@ void ty_shard_set_problem(const struct ty_shard *shard, struct ty_part *part)
 /* Ids are fetched from memory a little ahead of their turn. A whole part at once would be more than
  * the caches hold beside its events: the first ones were gone again when they were needed. */
 #define IDS_AHEAD 24
+/* What the first fetch tells where to find is fetched when that has arrived. */
+#define IDS_NEAR 12
 
 static void fetch_ahead(const struct ty_shard *shard, const struct ty_part *part, uint32_t i)
 {
-    if (shard->dedup != NULL && i < part->count)
-        ty_dedup_prefetch(shard->dedup, &event_of(part, i)->key);
+    if (shard->ids == NULL)
+        return;
+    if (i + IDS_AHEAD < part->count)
+        ty_id_index_prefetch(shard->ids, &event_of(part, i + IDS_AHEAD)->key);
+    if (i + IDS_NEAR < part->count)
+        ty_id_index_prefetch_near(shard->ids, &event_of(part, i + IDS_NEAR)->key);
 }
 
 /* Damage to one stored value concerns the events that need it, not the batches beside. */
 static tally_status decide_part(struct ty_shard *shard, struct ty_part *part)
 {
     part->status = TALLY_OK;
-    for (uint32_t i = 0; i < IDS_AHEAD; i++)
-        fetch_ahead(shard, part, i);
+    for (uint32_t i = 0; shard->ids != NULL && i < TY_MIN(IDS_AHEAD, part->count); i++)
+        ty_id_index_prefetch(shard->ids, &event_of(part, i)->key);
     for (uint32_t i = 0; i < part->count; i++) {
         const struct ty_event *event = event_of(part, i);
         struct ty_outcome *outcome = &part->batch->outcomes[event->record];
         tally_status status;
 
-        fetch_ahead(shard, part, i + IDS_AHEAD);
+        fetch_ahead(shard, part, i);
         status = decide(shard, event, &outcome->result);
 
         if (status == TALLY_CORRUPT) {
@@ -310,6 +319,7 @@ static tally_status fill_transaction(struct ty_shard *shard, struct ty_state_rec
 {
     struct ty_commit *commit = &shard->commit;
     tally_status status = has_events(commit) ? store_events(shard, state) : TALLY_OK;
+    uint64_t sealed;
 
     state->arrival_ms = commit->arrival_ms;
     if (status == TALLY_OK)
@@ -317,6 +327,8 @@ static tally_status fill_transaction(struct ty_shard *shard, struct ty_state_rec
                                        &commit->written);
     if (status == TALLY_OK)
         status = ty_shard_trim(shard, state, commit->arrival_ms, &commit->trimmed);
+    if (status == TALLY_OK && shard->ids != NULL)
+        status = ty_id_index_work(shard->ids, commit->candidate_count, &sealed, &shard->error);
     if (status == TALLY_OK)
         status = ty_store_put_state(shard->store, state, &shard->error);
     return status;
@@ -344,6 +356,8 @@ static void publish(struct ty_shard *shard, const struct ty_state_record *state,
     ty_hot_written(&shard->hot, first_unpublished(commit, state) - 1,
                    shard->hot.bytes > shard->options.hot_bytes, ty_shard_mono_ms(shard));
     ty_hot_publish(&shard->hot, state->last_sequence, ty_shard_mono_ms(shard));
+    if (shard->ids != NULL)
+        ty_id_index_committed(shard->ids);
     for (uint32_t i = 0; i < commit->group_count; i++)
         commit->groups[i].series->stored = true;
     ty_shard_end_closings(shard, true);
@@ -362,8 +376,11 @@ static void revert(struct ty_shard *shard)
 
     ty_hot_revert(&shard->hot);
     ty_shard_end_closings(shard, false);
-    for (uint32_t i = 0; shard->dedup != NULL && i < commit->candidate_count; i++)
-        ty_dedup_remove(shard->dedup, &commit->candidates[i].event->key);
+    if (shard->ids == NULL)
+        return;
+    for (uint32_t i = 0; i < commit->candidate_count; i++)
+        ty_id_index_remove(shard->ids, &commit->candidates[i].event->key);
+    ty_id_index_reverted(shard->ids);
 }
 
 static void fail_part(struct ty_shard *shard, struct ty_part *part, tally_status status)
@@ -400,8 +417,8 @@ static void begin_commit(struct ty_shard *shard)
     commit->received_ms = ty_clock_wall_ms(&shard->options.clock);
     commit->arrival_ms = ty_arrival_advance(&shard->arrival, commit->received_ms,
                                             ty_clock_mono_ns(&shard->options.clock));
-    if (shard->dedup != NULL)
-        ty_dedup_advance(shard->dedup, commit->arrival_ms);
+    if (shard->ids != NULL)
+        ty_id_index_advance(shard->ids, commit->arrival_ms, shard->state.last_sequence + 1);
     shard->error.message[0] = '\0';
 }
 

@@ -179,7 +179,7 @@ static tally_status start_writers(struct ty_database *database, tally_error *err
 }
 
 static tally_status open_locked(struct ty_database *database, const tally_options *options,
-                                const struct ty_faults *faults, tally_error *error)
+                                const struct ty_database_hooks *hooks, tally_error *error)
 {
     struct ty_shard_options shard = shard_options(options, 1);
     bool found = false;
@@ -196,7 +196,8 @@ static tally_status open_locked(struct ty_database *database, const tally_option
            sizeof(database->partition_seed));
     shard = shard_options(options, database->shard_count);
     shard.clock = database->clock;
-    shard.faults = faults;
+    shard.faults = hooks->faults;
+    shard.dedup_seal_ids = hooks->seal_ids;
     status = open_shards(database, &shard, options->directory, !found, error);
     return status == TALLY_OK ? start_writers(database, error) : status;
 }
@@ -215,13 +216,15 @@ static void raise_malloc_thresholds(void)
     free(block);
 }
 
-tally_status ty_database_open(const tally_options *options, const struct ty_clock *clock,
-                              const struct ty_faults *faults, struct ty_database **out,
-                              tally_error *error)
+tally_status ty_database_open(const tally_options *options, const struct ty_database_hooks *hooks,
+                              struct ty_database **out, tally_error *error)
 {
+    static const struct ty_database_hooks none;
     struct ty_database *database;
     tally_status status = check_options(options, error);
 
+    if (hooks == NULL)
+        hooks = &none;
     if (status != TALLY_OK)
         return status;
     if (sodium_init() < 0)
@@ -229,14 +232,14 @@ tally_status ty_database_open(const tally_options *options, const struct ty_cloc
     database = calloc(1, sizeof(*database));
     if (database == NULL)
         return ty_fail(error, TALLY_NO_MEMORY, "no memory for the database");
-    database->clock = clock == NULL ? ty_system_clock() : *clock;
+    database->clock = hooks->clock == NULL ? ty_system_clock() : *hooks->clock;
     database->lock_fd = -1;
     raise_malloc_thresholds();
     status = ty_directory_lock(options->directory, &database->lock_fd, error);
     if (status == TALLY_OK && (options->flags & TALLY_NO_SYNC) == 0)
         status = ty_directory_sync_parent(options->directory, error);
     if (status == TALLY_OK)
-        status = open_locked(database, options, faults, error);
+        status = open_locked(database, options, hooks, error);
     if (status != TALLY_OK) {
         ty_database_close(database);
         return status;

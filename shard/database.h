@@ -16,11 +16,16 @@
 
 struct ty_database;
 
-/* ty_database_open as tally_open() (tally.h), which calls it. `clock` and `faults` are for tests:
- * pass NULL for the system's clock and no faults. */
-tally_status ty_database_open(const tally_options *options, const struct ty_clock *clock,
-                              const struct ty_faults *faults, struct ty_database **database,
-                              tally_error *error);
+/* What tests put in place of the system's clock and disk, and smaller than it is. */
+struct ty_database_hooks {
+    const struct ty_clock *clock;   /* NULL: the system's */
+    const struct ty_faults *faults; /* NULL: none; borrowed while the database is open */
+    uint64_t seal_ids;              /* of each shard; 0: TY_SEAL_IDS */
+};
+
+/* ty_database_open as tally_open() (tally.h), which calls it. `hooks` are for tests: else NULL. */
+tally_status ty_database_open(const tally_options *options, const struct ty_database_hooks *hooks,
+                              struct ty_database **database, tally_error *error);
 void ty_database_close(struct ty_database *database);
 
 /* A batch in the database's hands. */

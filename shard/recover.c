@@ -64,7 +64,7 @@ static tally_status replay_into_slot(struct ty_shard *shard, struct ty_series *s
 static tally_status remember_ids(struct replay *replay, tally_error *error)
 {
     for (uint32_t i = 0; i < replay->id_count; i++)
-        if (!ty_dedup_add(replay->shard->dedup, &replay->ids[i].key, replay->ids[i].content))
+        if (!ty_id_index_add(replay->shard->ids, &replay->ids[i].key, replay->ids[i].content))
             return ty_fail(error, TALLY_NO_MEMORY, "no memory for the remembered ids");
     replay->id_count = 0;
     return TALLY_OK;
@@ -74,7 +74,7 @@ static tally_status remember_later(struct replay *replay, struct ty_event *event
                                    tally_error *error)
 {
     ty_event_hash(event, &replay->shard->secret);
-    ty_dedup_prefetch(replay->shard->dedup, &event->key);
+    ty_id_index_prefetch(replay->shard->ids, &event->key);
     replay->ids[replay->id_count].key = event->key;
     replay->ids[replay->id_count].content = event->content;
     return ++replay->id_count == IDS_AT_ONCE ? remember_ids(replay, error) : TALLY_OK;
@@ -92,7 +92,7 @@ static tally_status replay_event(struct replay *replay, uint64_t sequence, int64
                        (unsigned long long)sequence, record->series);
     event->customer = series->customer;
     event->workflow = series->workflow;
-    if (shard->dedup != NULL && sequence >= replay->window_from) {
+    if (shard->ids != NULL && sequence >= replay->window_from) {
         tally_status status = remember_later(replay, event, error);
 
         if (status != TALLY_OK)
@@ -128,8 +128,8 @@ static tally_status replay_value(void *context, uint64_t sequence, struct ty_jou
         return ty_fail(error, TALLY_CORRUPT, "the journal lacks value %llu",
                        (unsigned long long)(replay->last + 1));
     replay->last = sequence;
-    if (shard->dedup != NULL && sequence >= replay->window_from)
-        ty_dedup_advance(shard->dedup, cursor->header.arrival_ms);
+    if (shard->ids != NULL && sequence >= replay->window_from)
+        ty_id_index_advance(shard->ids, cursor->header.arrival_ms, sequence);
     while (status == TALLY_OK && ty_journal_next(cursor, &record))
         if (record.kind == TY_JOURNAL_EVENT)
             status = replay_event(replay, sequence, cursor->header.received_ms, &record, error);
@@ -151,25 +151,41 @@ static uint64_t estimate_ids(const struct ty_shard *shard, uint64_t first, uint6
     return shard->state.journal_bytes / values * wanted / BYTES_PER_EVENT;
 }
 
-/* Where in the journal the remembered ids begin. */
+/* Where in the journal the remembered ids begin that are in no sealed run. */
 static tally_status find_window(struct ty_shard *shard, uint64_t *from, tally_error *error)
 {
     struct ty_journal_header header;
-    uint64_t first = 0;
+    uint64_t first = 0, unsealed;
     size_t length;
     tally_status status = ty_store_first_journal(shard->store, &first, &length, &header, error);
 
     *from = shard->state.last_sequence + 1;
-    if (status != TALLY_OK || first == 0 || shard->dedup == NULL)
+    if (status != TALLY_OK || first == 0 || shard->ids == NULL)
         return status;
+    unsealed = ty_id_index_sealed_sequence(shard->ids) + 1;
     status =
-        ty_store_find_arrival(shard->store, first, shard->state.last_sequence,
+        ty_store_find_arrival(shard->store, TY_MAX(first, unsealed), shard->state.last_sequence,
                               shard->arrival.now_ms - shard->options.dedup_window_ms, from, error);
     if (status == TALLY_OK && *from == first) /* Nothing older may be hidden. */
         status =
             ty_store_check_first_journal(shard->store, first, shard->state.last_sequence, error);
     if (status == TALLY_OK)
-        ty_dedup_expect(shard->dedup, estimate_ids(shard, first, *from));
+        ty_id_index_expect(shard->ids, estimate_ids(shard, first, *from));
+    return status;
+}
+
+static tally_status load_runs(struct ty_shard *shard, tally_error *error)
+{
+    tally_status status = TALLY_OK;
+
+    if (shard->ids != NULL)
+        status = ty_id_index_load(shard->ids, error);
+    if (status == TALLY_OK && shard->ids != NULL &&
+        ty_id_index_sealed_sequence(shard->ids) > shard->state.last_sequence)
+        return ty_fail(error, TALLY_CORRUPT,
+                       "ids are sealed up to journal value %llu, but the last one is %llu",
+                       (unsigned long long)ty_id_index_sealed_sequence(shard->ids),
+                       (unsigned long long)shard->state.last_sequence);
     return status;
 }
 
@@ -177,8 +193,10 @@ static tally_status replay_journal(struct ty_shard *shard, tally_error *error)
 {
     struct replay replay = {.shard = shard};
     uint64_t from;
-    tally_status status = find_window(shard, &replay.window_from, error);
+    tally_status status = load_runs(shard, error);
 
+    if (status == TALLY_OK)
+        status = find_window(shard, &replay.window_from, error);
     if (status != TALLY_OK)
         return status;
     from = TY_MIN(shard->state.replay_from, replay.window_from);
@@ -214,9 +232,11 @@ static tally_status recover(struct ty_shard *shard, tally_error *error)
         return shard->error.message[0] == '\0' ? status
                                                : ty_fail(error, status, "%s", shard->error.message);
     status = ty_shard_load_closings(shard, error);
-    if (status != TALLY_OK)
-        return status;
-    return replay_journal(shard, error);
+    if (status == TALLY_OK)
+        status = replay_journal(shard, error);
+    if (status == TALLY_OK && shard->ids != NULL)
+        ty_id_index_advance(shard->ids, shard->arrival.now_ms, shard->state.last_sequence + 1);
+    return status;
 }
 
 tally_status ty_shard_recover(struct ty_shard *shard, tally_error *error)

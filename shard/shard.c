@@ -129,9 +129,12 @@ static tally_status init_memory(struct ty_shard *shard, tally_error *error)
     memcpy(&seed, shard->secret.bytes, sizeof(seed));
     ty_hot_init(&shard->hot, loader);
     if (shard->options.dedup_window_ms > 0) {
-        shard->dedup =
-            ty_dedup_new(shard->options.dedup_window_ms, shard->options.dedup_memory_bytes);
-        if (shard->dedup == NULL)
+        const struct ty_id_index_options ids = {.window_ms = shard->options.dedup_window_ms,
+                                                .bytes_max = shard->options.dedup_memory_bytes,
+                                                .seal_ids = shard->options.dedup_seal_ids};
+
+        shard->ids = ty_id_index_new(&ids, shard->store);
+        if (shard->ids == NULL)
             return ty_fail(error, TALLY_NO_MEMORY, "no memory for the remembered ids");
     }
     if (!ty_series_table_init(&shard->series, seed, shard->options.series_max))
@@ -179,7 +182,7 @@ void ty_shard_close(struct ty_shard *shard, bool flush)
     if (shard->hot.cold.context != NULL)
         ty_hot_fini(&shard->hot);
     ty_series_table_fini(&shard->series);
-    ty_dedup_free(shard->dedup);
+    ty_id_index_free(shard->ids);
     ty_store_close(shard->store);
     free(shard->commit.candidates);
     free(shard->commit.groups);
@@ -221,21 +224,23 @@ void ty_shard_publish_rejects(struct ty_shard *shard, const struct ty_rejects_re
 void ty_shard_publish_gauges(struct ty_shard *shard)
 {
     struct ty_shard_stats *stats = &shard->stats;
-    struct ty_dedup_gauges dedup = {0};
+    struct ty_id_gauges ids = {0};
     struct ty_space space;
 
-    if (shard->dedup != NULL)
-        dedup = ty_dedup_gauges(shard->dedup);
+    if (shard->ids != NULL)
+        ids = ty_id_index_gauges(shard->ids);
     ty_store_size(shard->store, &space);
     set(&stats->series, ty_atomic_load(&shard->series.count, memory_order_relaxed));
     set(&stats->hot_bytes, shard->hot.bytes);
     set(&stats->dirty_months, shard->hot.dirty_count);
-    set(&stats->dedup_entries, dedup.entries);
-    set(&stats->dedup_bytes, dedup.bytes);
-    ty_atomic_store(&stats->dedup_window_ms, dedup.window_ms, memory_order_relaxed);
+    set(&stats->dedup_entries, ids.entries);
+    set(&stats->dedup_bytes, ids.bytes);
+    ty_atomic_store(&stats->dedup_window_ms, ids.window_ms, memory_order_relaxed);
     ty_atomic_store(&stats->dedup_window_wanted_ms, shard->options.dedup_window_ms,
                     memory_order_relaxed);
-    set(&stats->dedup_forgotten_early, dedup.forgotten_early);
+    set(&stats->dedup_forgotten_early, ids.forgotten_early);
+    set(&stats->dedup_runs, ids.runs);
+    set(&stats->dedup_seals, ids.seals);
     set(&stats->journal_bytes, shard->state.journal_bytes);
     /* Release: pairs with the acquire in query/feed.c; who reads it sees that commit in snapshots.
      */

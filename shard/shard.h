@@ -27,6 +27,7 @@ struct ty_shard_options {
     bool sync;
     int64_t dedup_window_ms; /* 0: no deduplication */
     uint64_t dedup_memory_bytes;
+    uint64_t dedup_seal_ids; /* how many ids become a sealed run; 0: TY_SEAL_IDS */
     int64_t journal_retention_ms;
     uint64_t journal_bytes_max;
     uint64_t reject_bytes_max;

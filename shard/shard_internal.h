@@ -5,7 +5,7 @@
 #define TY_SHARD_SHARD_INTERNAL_H
 
 #include "engine/arrival.h"
-#include "engine/dedup.h"
+#include "shard/id_index.h"
 #include "shard/shard.h"
 
 /* An event that the commit being built accepts. */
@@ -57,7 +57,7 @@ struct ty_shard {
     struct ty_store *store;
     struct ty_series_table series;
     struct ty_hot hot;
-    struct ty_dedup *dedup; /* NULL: switched off */
+    struct ty_id_index *ids; /* NULL: deduplication is switched off */
     struct ty_secret secret;
     struct ty_state_record state;
     struct ty_rejects_record rejects;

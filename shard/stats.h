@@ -40,6 +40,8 @@ struct ty_shard_stats {
     _Atomic int64_t dedup_window_ms;        /* how far back ids are remembered just now */
     _Atomic int64_t dedup_window_wanted_ms; /* and how far they should be */
     _Atomic uint64_t dedup_forgotten_early;
+    _Atomic uint64_t dedup_runs;  /* sealed ones */
+    _Atomic uint64_t dedup_seals; /* since the start */
     _Atomic uint64_t journal_bytes;
     _Atomic uint64_t last_sequence;
     _Atomic uint64_t rejects; /* that are kept just now */

@@ -11,7 +11,7 @@
 #include "storage/directory.h"
 #include "storage/snapshot.h"
 
-#define TREES 9
+#define TREES 10
 
 tally_status ty_store_fail(tally_error *error, int code, const char *what)
 {
@@ -95,12 +95,12 @@ static int make_trees(MDB_txn *txn, const char *const *names, MDB_dbi *const *tr
 
 static tally_status open_trees(struct ty_store *store, const char *path, tally_error *error)
 {
-    static const char *const names[TREES] = {"meta",   "series",   "journal",
-                                             "blocks", "rejects",  "reject_ids",
-                                             "voids",  "closings", "revisions"};
-    MDB_dbi *const trees[TREES] = {&store->meta,   &store->series,   &store->journal,
-                                   &store->blocks, &store->rejects,  &store->reject_ids,
-                                   &store->voids,  &store->closings, &store->revisions};
+    static const char *const names[TREES] = {"meta",      "series",     "journal", "blocks",
+                                             "rejects",   "reject_ids", "voids",   "closings",
+                                             "revisions", "id_runs"};
+    MDB_dbi *const trees[TREES] = {
+        &store->meta,       &store->series, &store->journal,  &store->blocks,    &store->rejects,
+        &store->reject_ids, &store->voids,  &store->closings, &store->revisions, &store->id_runs};
     const char *missing;
     size_t found;
     bool others;

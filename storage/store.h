@@ -2,8 +2,8 @@
  * store.h: a shard's LMDB environment: one writer's transactions, any number of readers' snapshots.
  *
  * Trees: `meta` (what database this is, and the shard's state), `series`, `journal`, `blocks`,
- * `rejects`, `reject_ids`, `voids`, `closings` and `revisions`. docs/FORMAT.md has the bytes.
- * Nothing outside storage/ sees LMDB.
+ * `rejects`, `reject_ids`, `voids`, `closings`, `revisions` and `id_runs` (id_runs.h).
+ * docs/FORMAT.md has the bytes. Nothing outside storage/ sees LMDB.
  *
  * Ownership. Bytes that come out of the store are decoded or copied before they are handed on.
  * Threads. Everything is the writer's, but for snapshot.h, which any thread may use.

@@ -31,6 +31,7 @@ struct ty_store {
     MDB_dbi voids;
     MDB_dbi closings;
     MDB_dbi revisions;
+    MDB_dbi id_runs;
     MDB_txn *txn; /* the writer's, while one is open */
     struct ty_faults faults;
     bool sync;
@@ -75,6 +76,10 @@ int ty_store_get(struct ty_store *store, MDB_dbi tree, const void *key, size_t k
 
 /* What stands before the content of a record in the tree of meta: version and checksum. */
 #define TY_RECORD_HEADER_BYTES 12
+
+/* The checksum that a record's header should have, by the version that it says. */
+uint64_t ty_record_checksum(const void *name, size_t name_length, const uint8_t *record,
+                            size_t length);
 
 /* Finds a record of `length` bytes and checks it; *found tells whether there is one. One that is
  * not there while the tree `witness` has entries is lost: TALLY_CORRUPT. */

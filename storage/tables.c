@@ -35,21 +35,29 @@ int ty_store_get(struct ty_store *store, MDB_dbi tree, const void *key, size_t k
 
 /* --- Meta: records of a version, a checksum over name and content, and the content. --- */
 
+/* Up to format 2 the version was not covered: a damaged 3 would pass for a 2. */
+uint64_t ty_record_checksum(const void *name, size_t name_length, const uint8_t *record,
+                            size_t length)
+{
+    uint64_t seed = XXH3_64bits(name, name_length);
+
+    if (record[0] > 2)
+        seed = XXH3_64bits_withSeed(record, 4, seed);
+    return XXH3_64bits_withSeed(record + TY_RECORD_HEADER_BYTES, length - TY_RECORD_HEADER_BYTES,
+                                seed);
+}
+
 static void seal_record(const char *name, uint8_t *record, size_t length)
 {
-    uint64_t seed = XXH3_64bits(name, strlen(name));
-    uint8_t *out = record;
-
     for (int i = 0; i < 4; i++)
-        *out++ = (uint8_t)(TY_FORMAT_VERSION >> (8 * i));
-    ty_put_u64(out, XXH3_64bits_withSeed(record + 12, length - 12, seed));
+        record[i] = (uint8_t)(TY_FORMAT_VERSION >> (8 * i));
+    ty_put_u64(record + 4, ty_record_checksum(name, strlen(name), record, length));
 }
 
 static tally_status open_record(const char *name, const MDB_val *value, size_t length,
                                 struct ty_reader *content, tally_error *error)
 {
     struct ty_reader reader = ty_reader_of(value->mv_data, value->mv_size);
-    uint64_t seed = XXH3_64bits(name, strlen(name));
     const uint8_t *version = ty_get_bytes(&reader, 4);
 
     if (version != NULL &&
@@ -63,8 +71,7 @@ static tally_status open_record(const char *name, const MDB_val *value, size_t l
                        value->mv_size, length);
     if (version[0] == 0) /* Older forms are read; every commit writes the state in this one. */
         return ty_fail(error, TALLY_CORRUPT, "the %s record has no format version", name);
-    if (ty_get_u64(&reader) !=
-        XXH3_64bits_withSeed((const uint8_t *)value->mv_data + 12, length - 12, seed))
+    if (ty_get_u64(&reader) != ty_record_checksum(name, strlen(name), value->mv_data, length))
         return ty_fail(error, TALLY_CORRUPT, "the %s record does not match its checksum", name);
     *content = reader;
     return TALLY_OK;

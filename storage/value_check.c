@@ -1,11 +1,10 @@
 #include "storage/value_check.h"
 
-#define XXH_INLINE_ALL
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "storage/block_codec.h"
+#include "storage/id_page_codec.h"
 #include "storage/reject_codec.h"
 #include "storage/store_internal.h"
 
@@ -14,13 +13,11 @@
 static const char *check_meta(const struct ty_entry *entry)
 {
     struct ty_reader reader = ty_reader_of(entry->value, entry->value_length);
-    uint64_t seed = XXH3_64bits(entry->key, entry->key_length);
 
     if (ty_get_bytes(&reader, 4) == NULL || entry->value_length < TY_RECORD_HEADER_BYTES)
         return "shorter than its header";
     if (ty_get_u64(&reader) !=
-        XXH3_64bits_withSeed((const uint8_t *)entry->value + TY_RECORD_HEADER_BYTES,
-                             entry->value_length - TY_RECORD_HEADER_BYTES, seed))
+        ty_record_checksum(entry->key, entry->key_length, entry->value, entry->value_length))
         return "checksum mismatch";
     return NULL;
 }
@@ -91,6 +88,13 @@ static const char *check_revision(const struct ty_entry *entry)
     struct ty_uuid customer;
 
     return ty_store_read_revision(&key, &value, &customer, &revision) ? NULL : "checksum mismatch";
+}
+
+static const char *check_ids(const struct ty_entry *entry)
+{
+    if (entry->key_length != TY_ID_KEY_BYTES)
+        return "malformed key";
+    return ty_id_value_check(entry->key, entry->value, entry->value_length);
 }
 
 static const char *check_reject(const struct ty_entry *entry)
@@ -173,6 +177,19 @@ static void name_closing(const struct ty_entry *entry, char *name)
         snprintf(name, TY_VALUE_NAME_BYTES, "the closing of customer %.36s", customer);
 }
 
+static void name_ids(const struct ty_entry *entry, char *name)
+{
+    const uint8_t *key = entry->key;
+
+    if (entry->key_length == TY_ID_KEY_BYTES)
+        snprintf(name, TY_VALUE_NAME_BYTES, "%s %u of run %u of the remembered ids",
+                 key[4] == TY_ID_PAGE ? "page" : "list", ty_get_u32_be(key + 5),
+                 ty_get_u32_be(key));
+    else
+        snprintf(name, TY_VALUE_NAME_BYTES, "remembered ids with a key of %zu bytes",
+                 entry->key_length);
+}
+
 static const struct {
     const char *tree;
     const char *(*check)(const struct ty_entry *entry);
@@ -182,6 +199,7 @@ static const struct {
     {"journal", check_journal, name_journal},  {"blocks", check_block, name_block},
     {"rejects", check_reject, name_reject},    {"voids", check_void, name_void},
     {"closings", check_closing, name_closing}, {"revisions", check_revision, name_closing},
+    {"id_runs", check_ids, name_ids},
 };
 
 const char *ty_value_check(const char *tree, const struct ty_entry *entry)

@@ -166,7 +166,8 @@ int main(void)
     options.shards = SHARDS;
     options.flags = TALLY_NO_SYNC;
     options.map_bytes = UINT64_C(1) << 30;
-    CHECK_EQ(TALLY_OK, ty_database_open(&options, NULL, &faults, &database, NULL));
+    CHECK_EQ(TALLY_OK, ty_database_open(&options, &(struct ty_database_hooks){.faults = &faults},
+                                        &database, NULL));
     ty_atomic_store(&is_failing, true, memory_order_relaxed);
     for (unsigned i = 0; i < SENDERS; i++)
         senders[i] = start_thread(send_all, (void *)(uintptr_t)i);

@@ -82,7 +82,7 @@ static void step(struct model *model, struct ty_random *random, int64_t pace_ms)
 
     if (ty_random_one_in(random, 8)) {
         model->now_ms += (int64_t)ty_random_below(random, (uint64_t)pace_ms * 2);
-        ty_dedup_advance(model->dedup, model->now_ms);
+        ty_dedup_advance(model->dedup, model->now_ms, 1);
     }
     ty_dedup_prefetch(model->dedup, &known->key);
     check_key(model, known, content);
@@ -110,14 +110,14 @@ static void run(uint64_t window_ms, int64_t pace_ms)
     model->dedup = ty_dedup_new(model->window_ms, PLENTY);
     for (size_t i = 0; i < KEYS; i++)
         model->known[i] = (struct known){.key = make_key(&random), .arrival_ms = INT64_MIN};
-    ty_dedup_advance(model->dedup, model->now_ms);
+    ty_dedup_advance(model->dedup, model->now_ms, 1);
     for (int n = 0; n < 25000; n++) {
         step(model, &random, pace_ms);
         if (n % 2500 == 0)
             check_all(model);
         if (ty_random_one_in(&random, 8000)) {
             model->now_ms += model->window_ms * 3 + GRACE_MS;
-            ty_dedup_advance(model->dedup, model->now_ms);
+            ty_dedup_advance(model->dedup, model->now_ms, 1);
             check_all(model);
         }
     }
@@ -153,11 +153,11 @@ Test(dedup, remembers_to_the_end_of_the_window_and_at_most_a_second_longer)
         struct ty_dedup *dedup = ty_dedup_new(windows[i], PLENTY);
         struct ty_key key = {1, 2};
 
-        ty_dedup_advance(dedup, START_MS);
+        ty_dedup_advance(dedup, START_MS, 1);
         cr_assert(ty_dedup_add(dedup, &key, 3));
-        ty_dedup_advance(dedup, START_MS + windows[i]);
+        ty_dedup_advance(dedup, START_MS + windows[i], 1);
         cr_assert_eq(ty_dedup_find(dedup, &key, 3), TY_DEDUP_SAME, "window %" PRId64, windows[i]);
-        ty_dedup_advance(dedup, START_MS + windows[i] + GRACE_MS);
+        ty_dedup_advance(dedup, START_MS + windows[i] + GRACE_MS, 1);
         cr_assert_eq(ty_dedup_find(dedup, &key, 3), TY_DEDUP_NEW, "window %" PRId64, windows[i]);
         ty_dedup_free(dedup);
     }
@@ -171,7 +171,7 @@ Test(dedup, remembers_thousands_of_ticks)
     for (uint64_t n = 0; n < 5000; n++) {
         struct ty_key key = {n << 40, n};
 
-        ty_dedup_advance(dedup, START_MS + (int64_t)n * 1100);
+        ty_dedup_advance(dedup, START_MS + (int64_t)n * 1100, 1);
         cr_assert(ty_dedup_add(dedup, &key, n));
     }
     for (uint64_t n = 0; n < 5000; n++) {
@@ -204,7 +204,7 @@ Test(dedup, compares_every_bit_of_the_key)
     struct ty_dedup *dedup = ty_dedup_new(1000, PLENTY);
     struct ty_key key = {UINT64_C(0x0123456789abcdef), UINT64_C(0xfedcba9876543210)};
 
-    ty_dedup_advance(dedup, START_MS);
+    ty_dedup_advance(dedup, START_MS, 1);
     cr_assert(ty_dedup_add(dedup, &key, 7));
     for (unsigned bit = 0; bit < 128; bit++) {
         struct ty_key other = key;
@@ -239,7 +239,7 @@ Test(dedup, remembers_millions_while_it_grows)
         struct ty_key key = numbered_key(i);
 
         if (i % 1000 == 0)
-            ty_dedup_advance(dedup, START_MS + (int64_t)i / 1000);
+            ty_dedup_advance(dedup, START_MS + (int64_t)i / 1000, 1);
         if (!ty_dedup_add(dedup, &key, i))
             cr_assert(false, "no memory");
     }
@@ -263,7 +263,7 @@ Test(dedup, memory_does_not_grow_with_ids_that_left_the_window)
     uint64_t after_two = 0, number = 0;
 
     for (int64_t second = 0; second < 100; second++) {
-        ty_dedup_advance(dedup, START_MS + second * 1000);
+        ty_dedup_advance(dedup, START_MS + second * 1000, 1);
         for (int i = 0; i < 5000; i++) {
             struct ty_key key = numbered_key(number++);
 
@@ -313,7 +313,7 @@ Test(dedup, forgets_the_oldest_first_when_memory_is_short_and_says_so)
         struct ty_key key = numbered_key(i);
 
         if (i % PER_MS == 0)
-            ty_dedup_advance(dedup, now_ms = START_MS + (int64_t)(i / PER_MS));
+            ty_dedup_advance(dedup, now_ms = START_MS + (int64_t)(i / PER_MS), 1);
         if (!ty_dedup_add(dedup, &key, i))
             cr_assert(false, "no memory");
         if (i % 1000 == 0)
@@ -332,7 +332,94 @@ Test(dedup, forgets_the_oldest_first_when_memory_is_short_and_says_so)
                   "every id of the window that is reported is known");
     /* With less traffic the window grows back to what was asked for. */
     for (int i = 0; i < 3700; i++)
-        ty_dedup_advance(dedup, now_ms += 1000);
+        ty_dedup_advance(dedup, now_ms += 1000, 1);
     cr_assert_eq(ty_dedup_gauges(dedup).window_ms, window_ms);
+    ty_dedup_free(dedup);
+}
+
+/* --- Collecting --- */
+
+static void add_numbers(struct ty_dedup *dedup, uint64_t first, uint64_t count)
+{
+    for (uint64_t n = first; n < first + count; n++) {
+        struct ty_key key = numbered_key(n);
+
+        if (!ty_dedup_add(dedup, &key, n))
+            cr_assert(false, "no memory");
+    }
+}
+
+/* All parts of a span in order; every id's content is its number. */
+static struct ty_id *collect_all(const struct ty_dedup *dedup, const struct ty_dedup_span *span,
+                                 uint32_t *count)
+{
+    uint32_t most = 0;
+    struct ty_id *all;
+
+    *count = 0;
+    for (uint32_t part = 0; part < TY_DEDUP_PARTS; part++)
+        most += 2 * ty_dedup_part_max(dedup, part);
+    all = calloc(most, sizeof(*all));
+    for (uint32_t part = 0; part < TY_DEDUP_PARTS; part++)
+        *count += ty_dedup_collect(dedup, span, part, all + *count);
+    return all;
+}
+
+/* What is sealed must be just the ids up to a journal value, sorted, each with a time that is not
+ * before it arrived: or ids are lost, or a restart finds them twice. */
+Test(dedup, collects_the_oldest_up_to_a_journal_value)
+{
+    struct ty_dedup *dedup = ty_dedup_new(1000000, PLENTY);
+    struct ty_dedup_span span;
+    struct ty_key gone;
+    struct ty_id *ids;
+    uint32_t count;
+
+    for (uint64_t second = 0; second < 20; second++) { /* a value a second, with 1,000 ids */
+        ty_dedup_advance(dedup, START_MS + (int64_t)second * 1000, 100 + second);
+        add_numbers(dedup, second * 1000, 1000);
+        gone = numbered_key(second * 1000 + 7);
+        ty_dedup_remove(dedup, &gone); /* its commit failed */
+    }
+    cr_assert(!ty_dedup_oldest(dedup, 20000, 100, &span),
+              "the newest second is not for collecting");
+    cr_assert(ty_dedup_oldest(dedup, 4500, 100, &span));
+    cr_assert_eq(span.sequence, 104u);
+    cr_assert_eq(span.count, 5000u);
+    cr_assert_eq(span.first_ms, START_MS);
+    cr_assert_eq(span.last_ms, START_MS + 4000);
+    ids = collect_all(dedup, &span, &count);
+    cr_assert_eq(count, 5000u - 5);
+    for (uint32_t i = 0; i < count; i++) {
+        struct ty_key key = numbered_key(ids[i].content);
+
+        cr_assert_eq(ty_key_compare(&ids[i].key, &key), 0);
+        cr_assert_lt(ids[i].content, 5000u);
+        cr_assert_eq(ids[i].arrived_ms, START_MS + (int64_t)(ids[i].content / 1000) * 1000);
+        cr_assert(i == 0 || ty_key_compare(&ids[i - 1].key, &ids[i].key) < 0);
+    }
+    cr_assert(!ty_dedup_forget(dedup, &span, 3000));
+    cr_assert(ty_dedup_forget(dedup, &span, 3000));
+    cr_assert_eq(first_known(dedup, 5000), 5000u);
+    cr_assert_eq(ty_dedup_gauges(dedup).entries, 15u * 999);
+    cr_assert_eq(ty_dedup_gauges(dedup).forgotten_early, 0u);
+    free(ids);
+    ty_dedup_free(dedup);
+}
+
+/* One id a second for a day: the seconds would take more memory than the ids. */
+Test(dedup, few_ids_over_a_long_time_are_collected_too)
+{
+    struct ty_dedup *dedup = ty_dedup_new(INT64_C(35) * 86400000, PLENTY);
+    struct ty_dedup_span span;
+    uint64_t second = 0;
+
+    while (!ty_dedup_oldest(dedup, 1000000, 50000, &span)) {
+        ty_dedup_advance(dedup, START_MS + (int64_t)second * 1000, second + 1);
+        add_numbers(dedup, second++, 1);
+        cr_assert_lt(second, UINT64_C(60000));
+    }
+    cr_assert_gt(second, 49000u);
+    cr_assert_eq(span.count, span.sequence);
     ty_dedup_free(dedup);
 }

@@ -26,7 +26,7 @@ int __wrap_ftruncate(int fd, off_t length);
 int __wrap_fsync(int fd);
 int __wrap_fdatasync(int fd);
 
-static atomic_bool armed, stays_broken;
+static atomic_bool armed, stays_broken, awaits_root;
 static _Atomic int64_t countdown;
 static _Atomic int how;
 static _Atomic(const char *) first_hit;
@@ -35,6 +35,7 @@ void ty_io_fail(uint64_t n, enum ty_io_failure failure, bool stays)
 {
     atomic_store(&first_hit, NULL);
     atomic_store(&countdown, (int64_t)n);
+    atomic_store(&awaits_root, n == TY_IO_ROOT);
     atomic_store(&how, (int)failure);
     atomic_store(&stays_broken, stays);
     atomic_store(&armed, true);
@@ -47,18 +48,29 @@ const char *ty_io_stop(void)
 }
 
 /* Whether this call fails. */
-static bool hits(const char *name)
+static bool hits_if(const char *name, bool is_root)
 {
     const char *none = NULL;
     int64_t left;
 
     if (!atomic_load(&armed))
         return false;
+    if (atomic_load(&awaits_root)) {
+        if (!is_root)
+            return false;
+        atomic_store(&awaits_root, false);
+        atomic_store(&countdown, 1);
+    }
     left = atomic_fetch_sub(&countdown, 1) - 1;
     if (left > 0 || (left < 0 && !atomic_load(&stays_broken)))
         return false;
     atomic_compare_exchange_strong(&first_hit, &none, name);
     return true;
+}
+
+static bool hits(const char *name)
+{
+    return hits_if(name, false);
 }
 
 /* Whether the call is to be done before it fails: the first one only. */
@@ -97,7 +109,8 @@ ssize_t __wrap_writev(int fd, const struct iovec *pieces, int count)
 
 ssize_t __wrap_pwrite(int fd, const void *data, size_t length, off_t offset)
 {
-    if (!hits("pwrite"))
+    /* A root is a part of one of the first two pages. */
+    if (!hits_if("pwrite", length < 4096 && offset < 2 * 4096))
         return __real_pwrite(fd, data, length, offset);
     if (atomic_load(&how) == TY_IO_SHORT)
         return __real_pwrite(fd, data, length / 2, offset);

@@ -22,6 +22,10 @@ enum ty_io_failure {
     TY_IO_FAILURES
 };
 
+/* Instead of a number: the write that switches LMDB to a new root. How many calls come before it
+ * differs from commit to commit. */
+#define TY_IO_ROOT 0
+
 /* The n-th call from now, counted from 1, fails; with `stays` all after it fail, too. */
 void ty_io_fail(uint64_t n, enum ty_io_failure failure, bool stays);
 

@@ -111,6 +111,9 @@ static void set_wall(int64_t wall_ms)
     atomic_store(&test.world.wall_ms, wall_ms);
 }
 
+/* So few that runs are sealed and merged all the time. */
+#define SEAL_IDS 8
+
 static struct ty_database *open_database(const char *root)
 {
     tally_options options = test.script.options;
@@ -121,7 +124,11 @@ static struct ty_database *open_database(const char *root)
 
     snprintf(path, sizeof(path), "%s/db", root);
     options.directory = path;
-    status = ty_database_open(&options, &test.world.clock, &test.faults, &database, &error);
+    status = ty_database_open(&options,
+                              &(struct ty_database_hooks){.clock = &test.world.clock,
+                                                          .faults = &test.faults,
+                                                          .seal_ids = SEAL_IDS},
+                              &database, &error);
     CHECK(status == TALLY_OK, "%s", error.message);
     /* The arrival clock catches up with the wall: the script knows of one clock only. */
     atomic_fetch_add(&test.world.mono_ns, HOUR_MS * 1000000);

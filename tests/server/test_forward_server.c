@@ -103,8 +103,9 @@ static void open_database(void)
     options.map_bytes = UINT64_C(256) << 20;
     options.dedup_memory_bytes = UINT64_C(16) << 20;
     options.flags = TALLY_NO_SYNC;
-    cr_assert_eq(ty_database_open(&options, NULL, &world.faults, &world.database, &error), TALLY_OK,
-                 "%s", error.message);
+    cr_assert_eq(ty_database_open(&options, &(struct ty_database_hooks){.faults = &world.faults},
+                                  &world.database, &error),
+                 TALLY_OK, "%s", error.message);
 }
 
 static void show_database(void)

@@ -113,8 +113,11 @@ static void reopen_gated(uint64_t reject_bytes_max)
     options.dedup_memory_bytes = UINT64_C(16) << 20;
     options.flags = TALLY_NO_SYNC;
     options.reject_bytes_max = reject_bytes_max;
-    cr_assert_eq(ty_database_open(&options, &world.clock, &gate.faults, &database, &error),
-                 TALLY_OK, "%s", error.message);
+    cr_assert_eq(
+        ty_database_open(&options,
+                         &(struct ty_database_hooks){.clock = &world.clock, .faults = &gate.faults},
+                         &database, &error),
+        TALLY_OK, "%s", error.message);
 }
 
 /* The acknowledgement is sent when this says so: then the reject must be in the list. */
@@ -218,7 +221,7 @@ Test(keep_rejects, the_bound_is_an_option)
     cr_assert_eq(count_kept(), COUNT - atomic_load(&stats->rejects_dropped));
     options.directory = "elsewhere";
     options.reject_bytes_max = 131071;
-    cr_assert_eq(ty_database_open(&options, NULL, NULL, &other, &error), TALLY_INVALID);
+    cr_assert_eq(ty_database_open(&options, NULL, &other, &error), TALLY_INVALID);
     cr_assert_not_null(strstr(error.message, "reject_bytes_max is 131071"), "%s", error.message);
     free(kept);
 }

@@ -281,8 +281,11 @@ Test(submit, a_shard_with_a_full_queue_is_busy)
     ty_gate_init(&gate);
     options.directory = world.directory.path;
     options.flags = TALLY_NO_SYNC;
-    cr_assert_eq(ty_database_open(&options, &world.clock, &gate.faults, &database, &error),
-                 TALLY_OK, "%s", error.message);
+    cr_assert_eq(
+        ty_database_open(&options,
+                         &(struct ty_database_hooks){.clock = &world.clock, .faults = &gate.faults},
+                         &database, &error),
+        TALLY_OK, "%s", error.message);
     event = ty_batch_add(&batch);
     *event = flood;
     ty_batch_seal(&batch, ty_database_secret(database));

@@ -123,15 +123,6 @@ static void fill_new(void)
     ty_store_close(store);
 }
 
-/* Whether the change makes a record one of an older version, which is read as it is. */
-static bool makes_older(const struct place *place, size_t at, uint8_t change)
-{
-    int version = TY_FORMAT_VERSION ^ change;
-
-    return strcmp(place->tree, "meta") == 0 && at == 0 && version > 0 &&
-           version < TY_FORMAT_VERSION;
-}
-
 static void flip_bits(const struct place *place, struct ty_random *random)
 {
     for (int n = 0; n < 20; n++) {
@@ -140,8 +131,6 @@ static void flip_bits(const struct place *place, struct ty_random *random)
         uint8_t change = (uint8_t)(1 << ty_random_below(random, 8));
         tally_status status;
 
-        if (makes_older(place, at, change))
-            continue;
         damage(place, at, change, 0);
         status = read_place(place);
         cr_assert(status == TALLY_CORRUPT || (status == TALLY_NEWER && at < 4),

@@ -69,6 +69,25 @@ void ty_damage_flip(const struct ty_damage *damage, long offset, uint8_t bits)
     free(copy);
 }
 
+void ty_damage_replace(const struct ty_damage *damage, const void *value, size_t length)
+{
+    struct opened opened = open_value(damage);
+
+    opened.value = (MDB_val){length, (void *)value};
+    TY_ASSERT(mdb_put(opened.txn, opened.tree, &opened.key, &opened.value, 0) == 0);
+    close_value(&opened);
+}
+
+size_t ty_damage_read(const struct ty_damage *damage, void *out, size_t most)
+{
+    struct opened opened = open_value(damage);
+    size_t length = opened.value.mv_size;
+
+    memcpy(out, opened.value.mv_data, length < most ? length : most);
+    close_value(&opened);
+    return length;
+}
+
 void ty_damage_delete(const struct ty_damage *damage)
 {
     struct opened opened = open_value(damage);

@@ -23,6 +23,11 @@ size_t ty_damage_length(const struct ty_damage *damage);
 /* Exchanges bits of one byte of the value; an offset below 0 counts from its end. */
 void ty_damage_flip(const struct ty_damage *damage, long offset, uint8_t bits);
 
+/* Puts another value in its place. */
+void ty_damage_replace(const struct ty_damage *damage, const void *value, size_t length);
+/* Copies at most so many bytes of the value; returns how long it is. */
+size_t ty_damage_read(const struct ty_damage *damage, void *out, size_t most);
+
 /* Deletes key and value. */
 void ty_damage_delete(const struct ty_damage *damage);
 

@@ -271,7 +271,9 @@ tally_status ty_world_database(struct ty_world *world, unsigned shards,
     options.map_bytes = UINT64_C(256) << 20;
     options.dedup_memory_bytes = UINT64_C(16) << 20;
     options.flags = TALLY_NO_SYNC;
-    return ty_database_open(&options, &world->clock, &world->faults, database, error);
+    return ty_database_open(
+        &options, &(struct ty_database_hooks){.clock = &world->clock, .faults = &world->faults},
+        database, error);
 }
 
 tally_status ty_world_forgetful_database(struct ty_world *world, unsigned shards,
@@ -286,7 +288,8 @@ tally_status ty_world_forgetful_database(struct ty_world *world, unsigned shards
     options.dedup_window_ms = 0;
     options.journal_retention_ms = retention_ms;
     options.flags = TALLY_NO_SYNC;
-    return ty_database_open(&options, &world->clock, NULL, database, error);
+    return ty_database_open(&options, &(struct ty_database_hooks){.clock = &world->clock}, database,
+                            error);
 }
 
 struct waiter {

@@ -101,12 +101,15 @@ static void choose_options(struct simulation *simulation)
     /* The first map is full at once or soon, the first memory holds some thousand ids. */
     static const uint64_t maps[] = {2200 << 10, 16 << 20, 256 << 20, 256 << 20};
     static const uint64_t memories[] = {300000, 64 << 20, 64 << 20};
+    /* Small runs are sealed and merged all the time, the last never. */
+    static const uint64_t seals[] = {1, 20, 100, 1 << 20};
 
     simulation->options = (struct ty_shard_options){
         .map_bytes = maps[below(simulation, TY_COUNT_OF(maps))],
         .sync = false,
         .dedup_window_ms = windows[below(simulation, TY_COUNT_OF(windows))],
         .dedup_memory_bytes = memories[below(simulation, TY_COUNT_OF(memories))],
+        .dedup_seal_ids = seals[below(simulation, TY_COUNT_OF(seals))],
         .journal_retention_ms = (int64_t)below(simulation, 2 * (uint64_t)DAY_MS),
         .journal_bytes_max = one_in(simulation, 2) ? 4096 : UINT64_C(1) << 20,
         .reject_bytes_max = one_in(simulation, 2) ? 3000 : UINT64_C(200000),
@@ -118,7 +121,8 @@ static void choose_options(struct simulation *simulation)
         .faults = &simulation->faults,
     };
     simulation->reference.window_ms = simulation->options.dedup_window_ms;
-    simulation->reference.slack_ms = 1000; /* ids are forgotten by ticks (engine/dedup.h) */
+    /* Ids are forgotten by seconds, and in runs by another (storage/id_page_codec.h). */
+    simulation->reference.slack_ms = 2000;
     simulation->reference.future_ms_max = simulation->options.future_ms_max;
     simulation->rejects.bytes_max = simulation->options.reject_bytes_max;
 }

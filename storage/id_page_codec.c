@@ -1,0 +1,205 @@
+#include "storage/id_page_codec.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "storage/bytes.h"
+
+#define VERSION   1
+#define BODY_AT   9 /* behind version and checksum */
+#define ID_BYTES  28
+#define SECOND_MS 1000
+
+void ty_id_key_encode(uint32_t run, enum ty_id_kind kind, uint32_t number,
+                      uint8_t key[TY_ID_KEY_BYTES])
+{
+    uint8_t *out = ty_put_u32_be(key, run);
+
+    *out++ = (uint8_t)kind;
+    ty_put_u32_be(out, number);
+}
+
+/* Over everything behind it, seeded with the checksum of key and version. */
+static uint64_t checksum(const uint8_t key[TY_ID_KEY_BYTES], const uint8_t *value, size_t length)
+{
+    uint8_t prefix[TY_ID_KEY_BYTES + 1];
+
+    *ty_put_bytes(prefix, key, TY_ID_KEY_BYTES) = value[0];
+    return XXH3_64bits_withSeed(value + BODY_AT, length - BODY_AT,
+                                XXH3_64bits(prefix, sizeof(prefix)));
+}
+
+static void seal(const uint8_t key[TY_ID_KEY_BYTES], uint8_t *value, size_t length)
+{
+    value[0] = VERSION;
+    ty_put_u64(value + 1, checksum(key, value, length));
+}
+
+/* Leaves the reader at the body. */
+static const char *open_value(const uint8_t key[TY_ID_KEY_BYTES], const void *value, size_t length,
+                              struct ty_reader *reader)
+{
+    *reader = ty_reader_of(value, length);
+    if (length < BODY_AT)
+        return "shorter than its header";
+    if (ty_get_u8(reader) != VERSION)
+        return "unknown version";
+    if (ty_get_u64(reader) != checksum(key, value, length))
+        return "checksum mismatch";
+    return NULL;
+}
+
+const char *ty_id_value_check(const uint8_t key[TY_ID_KEY_BYTES], const void *value, size_t length)
+{
+    struct ty_reader reader;
+
+    return open_value(key, value, length, &reader);
+}
+
+/* --- Pages --- */
+
+static uint8_t *put_u32(uint8_t *out, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        *out++ = (uint8_t)(value >> (8 * i));
+    return out;
+}
+
+/* Whole seconds since 1970, so that they stay what they are when runs are merged. */
+static int64_t second_behind(int64_t ms)
+{
+    return (ms + SECOND_MS - 1) / SECOND_MS;
+}
+
+size_t ty_id_page_encode(const uint8_t key[TY_ID_KEY_BYTES], int64_t first_ms,
+                         const struct ty_id *ids, uint32_t count,
+                         uint8_t value[TY_ID_PAGE_BYTES_MAX])
+{
+    uint8_t *out = value + BODY_AT;
+
+    TY_ASSERT(count <= TY_ID_PAGE_IDS);
+    for (uint32_t i = 0; i < count; i++) {
+        TY_ASSERT(ids[i].arrived_ms >= first_ms);
+        out = ty_put_u64(out, ids[i].key.high);
+        out = ty_put_u64(out, ids[i].key.low);
+        out = ty_put_u64(out, ids[i].content);
+        out = put_u32(out, (uint32_t)(second_behind(ids[i].arrived_ms) - first_ms / SECOND_MS));
+    }
+    seal(key, value, (size_t)(out - value));
+    return (size_t)(out - value);
+}
+
+static void get_id(struct ty_reader *reader, int64_t first_ms, struct ty_id *id)
+{
+    const uint8_t *tick;
+
+    id->key.high = ty_get_u64(reader);
+    id->key.low = ty_get_u64(reader);
+    id->content = ty_get_u64(reader);
+    tick = ty_get_bytes(reader, 4);
+    id->arrived_ms = SECOND_MS * (first_ms / SECOND_MS +
+                                  (int64_t)(tick[0] | (uint32_t)tick[1] << 8 |
+                                            (uint32_t)tick[2] << 16 | (uint32_t)tick[3] << 24));
+}
+
+static const char *open_page(const uint8_t key[TY_ID_KEY_BYTES], const void *value, size_t length,
+                             struct ty_reader *reader)
+{
+    const char *problem = open_value(key, value, length, reader);
+
+    if (problem == NULL && ((length - BODY_AT) % ID_BYTES != 0 || length > TY_ID_PAGE_BYTES_MAX))
+        problem = "no whole number of ids";
+    return problem;
+}
+
+const char *ty_id_page_decode(const uint8_t key[TY_ID_KEY_BYTES], int64_t first_ms,
+                              const void *value, size_t length, struct ty_id ids[TY_ID_PAGE_IDS],
+                              uint32_t *count)
+{
+    struct ty_reader reader;
+    const char *problem = open_page(key, value, length, &reader);
+
+    if (problem != NULL)
+        return problem;
+    *count = (uint32_t)((length - BODY_AT) / ID_BYTES);
+    for (uint32_t i = 0; i < *count; i++)
+        get_id(&reader, first_ms, &ids[i]);
+    return NULL;
+}
+
+/* The key of an id of the page, borrowed at its bytes. */
+static struct ty_key key_at(const uint8_t *body, uint32_t index)
+{
+    struct ty_reader reader = ty_reader_of(body + (size_t)index * ID_BYTES, 16);
+    uint64_t high = ty_get_u64(&reader);
+
+    return (struct ty_key){.high = high, .low = ty_get_u64(&reader)};
+}
+
+const char *ty_id_page_find(const uint8_t key[TY_ID_KEY_BYTES], int64_t first_ms, const void *value,
+                            size_t length, const struct ty_key *wanted, bool *found,
+                            struct ty_id *id)
+{
+    struct ty_reader reader;
+    const char *problem = open_page(key, value, length, &reader);
+    uint32_t low = 0, high = (uint32_t)((length - BODY_AT) / ID_BYTES);
+
+    *found = false;
+    if (problem != NULL)
+        return problem;
+    while (low < high) { /* Below `low` all keys are less, from `high` on none is. */
+        uint32_t middle = (low + high) / 2;
+        struct ty_key at = key_at(reader.at, middle);
+
+        if (ty_key_compare(&at, wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == (length - BODY_AT) / ID_BYTES)
+        return NULL;
+    ty_get_bytes(&reader, (size_t)low * ID_BYTES);
+    get_id(&reader, first_ms, id);
+    *found = ty_key_compare(&id->key, wanted) == 0;
+    return NULL;
+}
+
+/* --- Prefixes: each as a varint of what it is more than the one before --- */
+
+void ty_id_list_encode(const uint8_t key[TY_ID_KEY_BYTES], const uint64_t *prefixes, uint32_t count,
+                       struct ty_buffer *out)
+{
+    size_t start = out->length;
+    uint8_t scratch[10];
+    uint64_t before = 0;
+
+    TY_ASSERT(count <= TY_ID_LIST_IDS);
+    ty_buffer_append(out, "\0\0\0\0\0\0\0\0", BODY_AT);
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *end = ty_put_varint(scratch, prefixes[i] - before);
+
+        ty_buffer_append(out, scratch, (size_t)(end - scratch));
+        before = prefixes[i];
+    }
+    if (ty_buffer_ok(out))
+        seal(key, (uint8_t *)out->data + start, out->length - start);
+}
+
+const char *ty_id_list_decode(const uint8_t key[TY_ID_KEY_BYTES], const void *value, size_t length,
+                              uint64_t prefixes[TY_ID_LIST_IDS], uint32_t *count)
+{
+    struct ty_reader reader;
+    const char *problem = open_value(key, value, length, &reader);
+    uint64_t prefix = 0;
+
+    *count = 0;
+    if (problem != NULL)
+        return problem;
+    while (reader.at < reader.end && *count < TY_ID_LIST_IDS) {
+        prefix += ty_get_varint(&reader);
+        prefixes[(*count)++] = prefix;
+    }
+    if (reader.failed || reader.at != reader.end || prefix >> (64 - TY_ID_PREFIX_SHIFT) != 0)
+        return "no list of prefixes";
+    return NULL;
+}

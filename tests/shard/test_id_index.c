@@ -1,0 +1,361 @@
+#include "shard/id_index_internal.h"
+#include "tests/storage/store_fixture.h"
+#include "tests/support/damage.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+TestSuite(id_index, .init = make_directory, .fini = remove_directory);
+
+#define START_MS  ARRIVAL_MS
+#define WINDOW_MS INT64_C(600000)
+#define SLACK_MS  2000 /* forgotten by seconds, in runs by another */
+#define IDS       4000 /* that are used again and again */
+#define PER_STEP  40
+
+/* What is known of an id: its last arrival that counted. */
+struct known {
+    struct ty_key key;
+    uint64_t content;
+    uint64_t sequence;
+    int64_t arrived_ms; /* INT64_MIN: never */
+};
+
+/* An index on a store, and a list that stands for the journal and for what must be known. */
+struct model {
+    struct ty_store *store;
+    struct ty_id_index *index;
+    struct ty_id_index_options options;
+    struct known ids[IDS];
+    struct ty_random random;
+    int64_t now_ms;
+    uint64_t sequence; /* of the last commit */
+};
+
+static int by_sequence(const void *a, const void *b)
+{
+    const struct known *left = *(const struct known *const *)a;
+    const struct known *right = *(const struct known *const *)b;
+
+    return left->sequence < right->sequence ? -1 : left->sequence > right->sequence;
+}
+
+/* Adds what a start would read from the journal. */
+static void replay(struct model *model)
+{
+    const struct known *order[IDS];
+    size_t count = 0;
+
+    for (size_t i = 0; i < IDS; i++)
+        if (model->ids[i].arrived_ms != INT64_MIN &&
+            model->ids[i].sequence > ty_id_index_sealed_sequence(model->index))
+            order[count++] = &model->ids[i];
+    qsort(order, count, sizeof(order[0]), by_sequence);
+    for (size_t i = 0; i < count; i++) {
+        ty_id_index_advance(model->index, order[i]->arrived_ms, order[i]->sequence);
+        cr_assert(ty_id_index_add(model->index, &order[i]->key, order[i]->content));
+    }
+    ty_id_index_advance(model->index, model->now_ms, model->sequence + 1);
+}
+
+static void open_index(struct model *model)
+{
+    model->store = open_store();
+    model->index = ty_id_index_new(&model->options, model->store);
+    assert_ok(ty_store_begin(model->store, &problem));
+    assert_ok(ty_id_index_load(model->index, &problem));
+    ty_store_abort(model->store);
+    replay(model);
+}
+
+/* A crash: nothing is written at the end. */
+static void close_index(struct model *model)
+{
+    ty_store_abort(model->store);
+    ty_id_index_free(model->index);
+    ty_store_close(model->store);
+}
+
+static struct model *start(uint64_t seal_ids, uint64_t bytes_max)
+{
+    struct model *model = calloc(1, sizeof(*model));
+
+    ty_random_init(&model->random, ty_random_seed());
+    model->options = (struct ty_id_index_options){
+        .window_ms = WINDOW_MS, .bytes_max = bytes_max, .seal_ids = seal_ids};
+    model->now_ms = START_MS;
+    for (size_t i = 0; i < IDS; i++)
+        model->ids[i] =
+            (struct known){.key = {ty_random_u64(&model->random), ty_random_u64(&model->random)},
+                           .arrived_ms = INT64_MIN};
+    open_index(model);
+    return model;
+}
+
+static void finish(struct model *model)
+{
+    close_index(model);
+    free(model);
+}
+
+static enum ty_dedup_answer find(struct model *model, const struct known *id, uint64_t content)
+{
+    enum ty_dedup_answer answer;
+
+    ty_id_index_prefetch(model->index, &id->key);
+    ty_id_index_prefetch_near(model->index, &id->key);
+    assert_ok(ty_id_index_find(model->index, &id->key, content, &answer, &problem));
+    return answer;
+}
+
+/* Whether the index says of an id what the list says; returns whether it is known. */
+static bool check(struct model *model, const struct known *id)
+{
+    enum ty_dedup_answer same = find(model, id, id->content);
+    enum ty_dedup_answer other = find(model, id, id->content + 1);
+    int64_t age_ms = id->arrived_ms == INT64_MIN ? INT64_MAX : model->now_ms - id->arrived_ms;
+
+    cr_assert_eq(same == TY_DEDUP_NEW, other == TY_DEDUP_NEW);
+    cr_assert_neq(same, TY_DEDUP_CONFLICT);
+    cr_assert_neq(other, TY_DEDUP_SAME);
+    if (age_ms <= WINDOW_MS)
+        cr_assert_eq(same, TY_DEDUP_SAME, "forgotten after %" PRId64 " ms", age_ms);
+    if (age_ms > WINDOW_MS + SLACK_MS)
+        cr_assert_eq(same, TY_DEDUP_NEW, "remembered after %" PRId64 " ms", age_ms);
+    return same != TY_DEDUP_NEW;
+}
+
+static void check_all(struct model *model)
+{
+    assert_ok(ty_store_begin(model->store, &problem));
+    for (size_t i = 0; i < IDS; i++)
+        (void)check(model, &model->ids[i]);
+    ty_store_abort(model->store);
+}
+
+/* A commit of some ids: some are known; it may fail. */
+static void commit(struct model *model, bool fails)
+{
+    struct known *added[PER_STEP];
+    struct known before[PER_STEP];
+    uint32_t count = 0;
+    uint64_t done;
+
+    ty_id_index_advance(model->index, model->now_ms, model->sequence + 1);
+    assert_ok(ty_store_begin(model->store, &problem));
+    for (uint32_t i = 0; i < PER_STEP; i++) {
+        struct known *id = &model->ids[ty_random_below(&model->random, IDS)];
+
+        if (check(model, id))
+            continue;
+        before[count] = *id;
+        added[count++] = id;
+        id->content = ty_random_u64(&model->random);
+        id->sequence = model->sequence + 1;
+        id->arrived_ms = model->now_ms;
+        cr_assert(ty_id_index_add(model->index, &id->key, id->content));
+    }
+    assert_ok(ty_id_index_work(model->index, count, &done, &problem));
+    if (!fails) {
+        assert_ok(ty_store_commit(model->store, &problem));
+        ty_id_index_committed(model->index);
+        model->sequence++;
+        return;
+    }
+    ty_store_abort(model->store);
+    while (count-- > 0) {
+        ty_id_index_remove(model->index, &added[count]->key);
+        *added[count] = before[count];
+    }
+    ty_id_index_reverted(model->index);
+}
+
+/* Work without ids until none is due. */
+static void work_off(struct model *model)
+{
+    uint64_t done = 1;
+
+    while (done != 0) {
+        assert_ok(ty_store_begin(model->store, &problem));
+        assert_ok(ty_id_index_work(model->index, 100, &done, &problem));
+        assert_ok(ty_store_commit(model->store, &problem));
+        ty_id_index_committed(model->index);
+    }
+}
+
+static bool has_run(const struct model *model, uint32_t run)
+{
+    for (uint32_t i = 0; i < model->index->current.count; i++)
+        if (model->index->current.runs[i].record.run == run)
+            return true;
+    return false;
+}
+
+/* Every value of the tree belongs to a run that counts. */
+static void check_no_leftovers(struct model *model)
+{
+    uint32_t run = 0;
+
+    assert_ok(ty_store_begin(model->store, &problem));
+    for (;;) {
+        assert_ok(ty_store_next_id_run(model->store, run, &run, &problem));
+        if (run == TY_ID_RUN_NONE)
+            break;
+        cr_assert(has_run(model, run), "run %u was left", run);
+        run++;
+    }
+    ty_store_abort(model->store);
+}
+
+static void live(uint64_t seal_ids, unsigned crash_in)
+{
+    struct model *model = start(seal_ids, UINT64_C(64) << 20);
+    uint64_t seals = 0;
+
+    for (int n = 0; n < 2500; n++) {
+        model->now_ms += (int64_t)ty_random_below(&model->random, 1500);
+        commit(model, ty_random_one_in(&model->random, 12));
+        if (ty_random_one_in(&model->random, 100))
+            check_all(model);
+        if (ty_random_one_in(&model->random, crash_in)) {
+            seals += ty_id_index_gauges(model->index).seals;
+            close_index(model);
+            open_index(model);
+            check_all(model);
+        }
+    }
+    cr_assert_gt(seals + ty_id_index_gauges(model->index).seals, 3u);
+    cr_assert_eq(ty_id_index_gauges(model->index).window_ms, WINDOW_MS);
+    cr_assert_eq(ty_id_index_gauges(model->index).forgotten_early, 0u);
+    work_off(model);
+    check_no_leftovers(model);
+    check_all(model);
+    finish(model);
+}
+
+/* An id counts once inside the window and may come again after it, through sealing, failed commits
+ * and crashes in the middle of it: a naive list decides. */
+Test(id_index, agrees_with_a_list_while_large_runs_are_sealed)
+{
+    live(600, 150);
+}
+
+Test(id_index, agrees_with_a_list_while_small_runs_are_sealed)
+{
+    live(60, 150);
+}
+
+/* More runs than there are slots would be: sealing waits until some have left the window. */
+Test(id_index, agrees_with_a_list_when_slots_run_out)
+{
+    live(1, 2000);
+}
+
+/* A year passes in which nothing comes: everything goes, on disk too. */
+Test(id_index, what_left_the_window_leaves_the_disk)
+{
+    struct model *model = start(100, UINT64_C(64) << 20);
+    uint32_t run;
+
+    for (int n = 0; n < 200; n++) {
+        model->now_ms += 1000;
+        commit(model, false);
+    }
+    cr_assert_gt(ty_id_index_gauges(model->index).runs, 0u);
+    model->now_ms += INT64_C(365) * 86400000;
+    commit(model, false);
+    work_off(model);
+    cr_assert_eq(ty_id_index_gauges(model->index).runs, 0u);
+    assert_ok(ty_store_begin(model->store, &problem));
+    assert_ok(ty_store_next_id_run(model->store, 0, &run, &problem));
+    cr_assert_eq(run, TY_ID_RUN_NONE);
+    finish(model);
+}
+
+/* Without memory for all the oldest go first, and the gauge says how far back ids are known, also
+ * after a restart. */
+Test(id_index, shortens_the_window_when_filters_outgrow_their_memory)
+{
+    struct model *model = start(100, 2000); /* a thousand bytes for filters */
+    struct ty_id_gauges gauges;
+
+    for (int n = 0; n < 300; n++) {
+        model->now_ms += 1000;
+        commit(model, false);
+        work_off(model);
+        gauges = ty_id_index_gauges(model->index);
+        assert_ok(ty_store_begin(model->store, &problem));
+        for (size_t i = 0; i < IDS; i++) {
+            struct known *id = &model->ids[i];
+
+            if (id->arrived_ms == INT64_MIN)
+                continue;
+            if (find(model, id, id->content) == TY_DEDUP_NEW) {
+                cr_assert_geq(model->now_ms - id->arrived_ms, gauges.window_ms);
+                id->arrived_ms = INT64_MIN;
+            }
+        }
+        ty_store_abort(model->store);
+    }
+    cr_assert_gt(gauges.forgotten_early, 0u);
+    cr_assert_lt(gauges.window_ms, WINDOW_MS);
+    cr_assert_gt(gauges.window_ms, 1000);
+    close_index(model);
+    open_index(model);
+    cr_assert_eq(ty_id_index_gauges(model->index).window_ms, gauges.window_ms);
+    finish(model);
+}
+
+/* --- Damage --- */
+
+/* A model of some runs whose pages are then damaged one by one. */
+static struct model *make_runs(void)
+{
+    struct model *model = start(100, UINT64_C(64) << 20);
+
+    for (int n = 0; n < 60; n++) {
+        model->now_ms += 1000;
+        commit(model, false);
+    }
+    work_off(model);
+    cr_assert_gt(ty_id_index_gauges(model->index).runs, 1u);
+    return model;
+}
+
+static void damage_first_page(uint32_t run)
+{
+    uint8_t key[TY_ID_KEY_BYTES];
+    const struct ty_damage damage = {
+        .path = directory.path, .tree = "id_runs", .key = key, .key_length = sizeof(key)};
+
+    ty_id_key_encode(run, TY_ID_PAGE, 0, key);
+    ty_damage_flip(&damage, 40, 1);
+}
+
+/* A damaged page must not make the ids on it new: that would count them twice. */
+Test(id_index, a_damaged_page_is_an_error_for_its_ids_only)
+{
+    struct model *model = make_runs();
+    uint32_t run = model->index->current.runs[1].record.run, failed = 0;
+
+    close_index(model);
+    damage_first_page(run);
+    open_index(model);
+    assert_ok(ty_store_begin(model->store, &problem));
+    for (size_t i = 0; i < IDS; i++) {
+        enum ty_dedup_answer answer;
+        const struct known *id = &model->ids[i];
+        tally_status status =
+            ty_id_index_find(model->index, &id->key, id->content, &answer, &problem);
+
+        if (status == TALLY_OK) {
+            cr_assert_eq(answer, id->arrived_ms == INT64_MIN ? TY_DEDUP_NEW : TY_DEDUP_SAME);
+            continue;
+        }
+        cr_assert_eq(status, TALLY_CORRUPT);
+        cr_assert(strstr(problem.message, "remembered ids") != NULL, "%s", problem.message);
+        failed++;
+    }
+    cr_assert_eq(failed, TY_MIN(TY_ID_PAGE_IDS, model->index->current.runs[1].record.count));
+    finish(model);
+}

@@ -95,7 +95,7 @@ typedef struct tally_options {
                                      tally_ingest() answers its own; 0: TALLY_REJECT_BYTES */
 } tally_options;
 
-#define TALLY_DEDUP_WINDOW_MS    (INT64_C(24) * 3600 * 1000)
+#define TALLY_DEDUP_WINDOW_MS    (INT64_C(35) * 24 * 3600 * 1000)
 #define TALLY_DEDUP_MEMORY_BYTES (UINT64_C(1) << 30)
 #define TALLY_RETENTION_MS       (INT64_C(35) * 24 * 3600 * 1000)
 #define TALLY_JOURNAL_BYTES      (UINT64_C(16) << 30)

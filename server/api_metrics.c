@@ -37,6 +37,8 @@ static const struct ty_metric shard_metrics[] = {
     METRIC("tally_dirty_months", "gauge", dirty_months, "Months of series not yet in blocks."),
     METRIC("tally_dedup_entries", "gauge", dedup_entries, "Ids that are remembered."),
     METRIC("tally_dedup_bytes", "gauge", dedup_bytes, "Memory of remembered ids."),
+    METRIC("tally_dedup_runs", "gauge", dedup_runs, "Sealed runs of remembered ids on disk."),
+    METRIC("tally_dedup_seals_total", "counter", dedup_seals, "Runs of remembered ids sealed."),
     METRIC("tally_dedup_forgotten_total", "counter", dedup_forgotten_early,
            "Ids forgotten before the window's end for lack of memory."),
     METRIC("tally_journal_bytes", "gauge", journal_bytes, "Size of the kept events."),

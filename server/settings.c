@@ -70,7 +70,7 @@ const struct ty_setting ty_settings[] = {
 
     {.name = "dedup-window",
      .value = "TIME",
-     .initial = "24h",
+     .initial = "35d",
      .section = "What is kept, and for how long",
      .help = "how long an id is remembered after arrival; 0 switches deduplication off",
      .kind = TY_SETTING_DURATION,

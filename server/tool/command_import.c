@@ -180,7 +180,7 @@ const struct ty_command ty_command_import = {
              "\n"
              "A batch that the server does not take now (429, 500, 503, 507, no answer) is\n"
              "sent again with the same ids. That, and an import that is repeated, is safe\n"
-             "within the server's dedup window (24 hours unless it was told otherwise). What\n"
+             "within the server's dedup window (35 days unless it was told otherwise). What\n"
              "a first try had stored before it was cut off counts as a duplicate. Requests\n"
              "that run in parallel may overtake each other: if an id has two contents,\n"
              "--parallel 1 lets the first one in the file win.\n"

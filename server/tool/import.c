@@ -98,6 +98,8 @@ static void ask_window(struct importer *importer)
 /* What to do after an import that did not come to its end. */
 static void print_how_to_go_on(const struct importer *importer)
 {
+    char window[TY_HUMAN_TEXT_BYTES];
+
     if (importer->client == NULL)
         return;
     if (importer->window_ms == 0)
@@ -106,8 +108,8 @@ static void print_how_to_go_on(const struct importer *importer)
         fprintf(
             stderr,
             "Run the same command again: ids that were stored count once. This server remembers "
-            "them for %.1f hours.\n",
-            (double)importer->window_ms / 3600000);
+            "them for %s.\n",
+            ty_human_duration(importer->window_ms, window));
     else
         fputs("Run the same command again: ids that were stored count once, within the server's "
               "dedup window.\n",

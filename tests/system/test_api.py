@@ -711,7 +711,7 @@ class Operations(unittest.TestCase):
             self.assertEqual(sum(value for (name, _), value in values.items()
                                  if name == "tally_dedup_entries"), 1)
             for shard in "01":
-                self.assertEqual(values["tally_dedup_window_seconds", (("shard", shard),)], 86400)
+                self.assertEqual(values["tally_dedup_window_seconds", (("shard", shard),)], 35 * 86400)
             server.stop()
 
     def check_metrics(self, text):

@@ -267,7 +267,7 @@ class Status(ToolTest):
                          rf"{server.process.pid}$", r"^state +ready$", r"^Forward +0 connections",
                          r"^series +1$", r"^commits +1, 0 failed, p50 at most ",
                          r"^queue +0 events in 0 batches, 0 batches refused$",
-                         r"^dedup +window 1 d of 1 d; 3 ids in ", r"^journal +\d+ B, events since ",
+                         r"^dedup +window 35 d of 35 d; 3 ids in ", r"^journal +\d+ B, events since ",
                          r"^rejects +0 kept in 0 B, 0 dropped$", r"^storage +\[.*\] \d+\.\d% ",
                          r"^accepted +3 ", r"^duplicate +0 ", r"^shard +series"):
                 self.assertRegex(result.out, re.compile(want, re.MULTILINE))

@@ -522,7 +522,7 @@ class Import(unittest.TestCase):
             self.assertIn("answered 413 Gate: not now", result.err)
             self.assertIn("Everything before line 302 of a.csv is counted.", result.err)
             self.assertIn("Run the same command again: ids that were stored count once. "
-                          "This server remembers them for 24.0 hours.", result.err)
+                          "This server remembers them for 35 d.", result.err)
             result = self.run_import("a.csv", server=self.url(server))
             self.check(result, 0, accepted=700, duplicates=300)
             self.check_totals(server, events)

@@ -1,6 +1,7 @@
 #include "server/tool/import.h"
 
 #include "server/tool/command.h"
+#include "server/tool/human.h"
 #include "server/tool/import_rejects.h"
 #include "server/tool/progress.h"
 #include "server/tool/terminal.h"

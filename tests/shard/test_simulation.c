@@ -90,6 +90,7 @@ static void report(const struct simulation *simulation)
     print("duplicates", simulation->duplicates);
     print("conflicts", simulation->conflicts);
     print("expired ids", simulation->expired);
+    print("runs sealed", simulation->seals);
     print("trimmed events", simulation->trimmed);
     print("voids", simulation->voids);
     print("voids again", simulation->void_again);
@@ -121,7 +122,8 @@ static void check_coverage(struct simulation *simulation)
               simulation->jumps != 0 && simulation->expired != 0 && simulation->trimmed != 0 &&
               simulation->conflicts != 0 && simulation->rejects_dropped != 0 &&
               simulation->voids != 0 && simulation->void_again != 0 && simulation->closings != 0 &&
-              simulation->closings_refused != 0 && simulation->revisions != 0,
+              simulation->closings_refused != 0 && simulation->revisions != 0 &&
+              simulation->seals != 0,
           "the run covers too little");
 }
 

@@ -97,7 +97,8 @@ struct simulation {
     int64_t arrival_mono_ns[SHARDS_MAX]; /* and when that was */
     uint64_t next_id;
     uint64_t steps, events, commits, failures, unknown, stored_unknown, full, retries, crashes,
-        opens_failed, queries, pages, jumps, restarts, duplicates, conflicts, expired, trimmed;
+        opens_failed, queries, pages, jumps, restarts, duplicates, conflicts, expired, trimmed,
+        seals;
     uint64_t rejects_kept, rejects_resent, rejects_dropped;
     uint64_t voids, void_again;
     uint64_t closings, closings_refused, closing_lists, revisions;

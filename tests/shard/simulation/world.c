@@ -150,6 +150,9 @@ int64_t simulation_remembered_ms(const struct simulation *simulation, unsigned s
 static void close_shards(struct simulation *simulation, bool flush)
 {
     for (unsigned i = 0; i < simulation->database.shard_count; i++) {
+        if (simulation->shards[i] != NULL)
+            simulation->seals +=
+                ty_atomic_load(&simulation->shards[i]->stats.dedup_seals, memory_order_relaxed);
         ty_shard_close(simulation->shards[i], flush);
         simulation->shards[i] = NULL;
     }

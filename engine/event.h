@@ -26,6 +26,12 @@ struct ty_key {
     uint64_t low;
 };
 
+enum ty_id_form {
+    TY_ID_UNKNOWN, /* nobody has looked yet */
+    TY_ID_TEXT,
+    TY_ID_UUID /* in lower case, as ty_uuid_format() gives it back */
+};
+
 /* A checked event. Texts are borrowed from the batch that holds it. */
 struct ty_event {
     struct ty_uuid customer;
@@ -38,8 +44,11 @@ struct ty_event {
     uint64_t processing_ms;
     uint32_t documents;
     uint32_t pages;
-    uint32_t record;  /* the place in the batch that it came from */
-    uint64_t content; /* hash of everything but the key; filled by ty_event_hash() */
+    uint32_t record; /* the place in the batch that it came from */
+    /* Filled by ty_event_hash(), by whoever brings the event, so that the writer has less to do. */
+    enum ty_id_form id_form;
+    struct ty_uuid id_uuid; /* TY_ID_UUID: the id as bytes */
+    uint64_t content;       /* hash of everything but the key */
     struct ty_key key;
 };
 
@@ -50,7 +59,7 @@ static inline int64_t ty_event_counts_at_ms(const struct ty_event *event, int64_
 }
 
 /*
- * ty_event_hash fills event->key and event->content.
+ * ty_event_hash fills event->key, event->content and the form of the id.
  *
  * Key: SipHash-2-4 with 128 bits of output (libsodium's crypto_shorthash_siphashx24) over customer,
  * length and bytes of source, length and bytes of id: length-prefixed, so that source "x-1" with

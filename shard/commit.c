@@ -116,8 +116,7 @@ static tally_status accept(struct ty_shard *shard, const struct ty_event *event,
 
     if (status != TALLY_OK || *result != TALLY_ACCEPTED)
         return status;
-    status =
-        ty_hot_slot(&shard->hot, series, ty_slot_of_ms(time_ms), ty_shard_mono_ms(shard), &slot);
+    status = ty_hot_slot(&shard->hot, series, ty_slot_of_ms(time_ms), shard->commit.mono_ms, &slot);
     if (status != TALLY_OK)
         return status;
     if (!ty_hot_add(&shard->hot, slot, event)) {
@@ -415,6 +414,7 @@ static void begin_commit(struct ty_shard *shard)
     commit->candidate_count = commit->group_count = commit->void_count = 0;
     commit->rejects = 0;
     commit->received_ms = ty_clock_wall_ms(&shard->options.clock);
+    commit->mono_ms = ty_shard_mono_ms(shard);
     commit->arrival_ms = ty_arrival_advance(&shard->arrival, commit->received_ms,
                                             ty_clock_mono_ns(&shard->options.clock));
     if (shard->ids != NULL)

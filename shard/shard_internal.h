@@ -32,6 +32,7 @@ struct ty_commit {
     uint64_t number; /* counts every attempt, so that series know whether a mark is theirs */
     int64_t received_ms;
     int64_t arrival_ms;
+    int64_t mono_ms;                 /* when it began */
     struct ty_candidate *candidates; /* in order of arrival */
     uint32_t candidate_count;
     uint32_t candidate_capacity;

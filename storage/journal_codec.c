@@ -110,16 +110,25 @@ static uint8_t *put_number(uint8_t *out, uint64_t value, uint8_t flag, uint8_t *
     return ty_put_varint(out, value);
 }
 
+static bool get_id_uuid(const struct ty_event *event, struct ty_uuid *uuid)
+{
+    if (event->id_form == TY_ID_UNKNOWN)
+        return ty_uuid_parse_canonical(event->id.data, event->id.length, uuid);
+    *uuid = event->id_uuid;
+    return event->id_form == TY_ID_UUID;
+}
+
 static uint8_t *put_event_payload(uint8_t *out, const struct ty_event *event, int64_t received_ms)
 {
     uint8_t flags = 0, *end = out + 1;
     struct ty_uuid uuid;
+    bool is_uuid = get_id_uuid(event, &uuid);
 
     if (event->time_ms != TALLY_TIME_OF_ARRIVAL) {
         flags |= HAS_TIME;
         end = ty_put_varint(end, ty_zigzag(event->time_ms - received_ms));
     }
-    if (ty_uuid_parse_canonical(event->id.data, event->id.length, &uuid)) {
+    if (is_uuid) {
         flags |= ID_IS_UUID;
         end = ty_put_bytes(end, uuid.bytes, sizeof(uuid.bytes));
     } else {

@@ -215,9 +215,10 @@ static void compare_document(const char *body, size_t length, bool *taken)
     ty_batch_fini(&batch);
 }
 
-static bool has_mark(const char *body, size_t length)
+/* Jansson knows no byte order mark, and takes a NUL behind a value for the end of the text. */
+static bool confuses_jansson(const char *body, size_t length)
 {
-    return length >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0;
+    return (length >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0) || memchr(body, 0, length) != NULL;
 }
 
 /* Nothing that is no JSON may be counted, no good event may be lost, and what is counted must be
@@ -241,7 +242,7 @@ Test(json_events_differential, agrees_with_jansson_about_mutated_documents)
         else
             snprintf(body, sizeof(body), "[%s, %s]", events[first], events[second]);
         damaged = mutate(&random, body, &length);
-        if (!has_mark(damaged, length)) {
+        if (!confuses_jansson(damaged, length)) {
             compare_document(damaged, length, &taken);
             taken_count += taken;
         }
@@ -295,7 +296,7 @@ Test(json_events_differential, agrees_with_jansson_about_mutated_lines)
         damaged = mutate(&random, body, &length);
         cr_assert_eq(ty_ndjson_events_decode(damaged, length, &batch, &error), TY_DECODE_OK);
         end = damaged + length;
-        for (line = damaged; line < end && !has_mark(damaged, length);) {
+        for (line = damaged; line < end && !confuses_jansson(damaged, length);) {
             char *feed = memchr(line, '\n', (size_t)(end - line));
             size_t line_length = (size_t)((feed == NULL ? end : feed) - line);
 
@@ -303,7 +304,7 @@ Test(json_events_differential, agrees_with_jansson_about_mutated_lines)
                 compare_line(&batch, index++, &event_index, line, line_length);
             line += line_length + 1;
         }
-        if (!has_mark(damaged, length)) {
+        if (!confuses_jansson(damaged, length)) {
             cr_assert_eq(index, batch.record_count);
             cr_assert_eq(event_index, batch.event_count);
         }

@@ -304,7 +304,8 @@ static bool is_in_use(const struct ty_id_index *index, uint32_t run)
     return false;
 }
 
-/* Deletes leftovers, at most so many values. */
+/* Deletes leftovers, at most so many values. A damaged key may be out of order: what is found once
+ * and then not, or before what was looked for, stays. */
 static tally_status sweep(struct ty_id_index *index, uint32_t most, uint64_t *done,
                           tally_error *error)
 {
@@ -316,7 +317,7 @@ static tally_status sweep(struct ty_id_index *index, uint32_t most, uint64_t *do
         status = ty_store_next_id_run(index->store, index->sweep_from, &run, error);
         if (status != TALLY_OK)
             return status;
-        if (run == TY_ID_RUN_NONE) {
+        if (run == TY_ID_RUN_NONE || run < index->sweep_from) {
             index->sweeping = false;
             index->swept = true;
         } else if (is_in_use(index, run)) {
@@ -325,6 +326,8 @@ static tally_status sweep(struct ty_id_index *index, uint32_t most, uint64_t *do
             status = ty_store_delete_id_run(index->store, run, most, &deleted, error);
             most -= deleted;
             *done += deleted;
+            if (deleted == 0)
+                index->sweep_from = run + 1;
         }
     }
     return status;

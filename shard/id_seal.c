@@ -133,6 +133,15 @@ static tally_status seal_part(struct ty_id_index *index, uint64_t *spent, tally_
 
 /* --- All of it --- */
 
+/* What the newest have forgotten by now will be behind the sealed sequence, and in no run: a start
+ * with a longer window, or more memory, does not find it in the journal. */
+static void note_forgotten(struct ty_id_index *index)
+{
+    int64_t until_ms = index->arrival_ms - ty_dedup_gauges(index->newest).window_ms;
+
+    index->next.forgotten_until_ms = TY_MAX(index->next.forgotten_until_ms, until_ms);
+}
+
 static tally_status finish(struct ty_id_index *index, tally_error *error)
 {
     struct ty_seal *seal = &index->seal;
@@ -144,6 +153,7 @@ static tally_status finish(struct ty_id_index *index, tally_error *error)
         return status;
     seal->active = false;
     seal->finished = true;
+    note_forgotten(index);
     index->next.sealed_sequence = seal->span.sequence;
     index->next.runs[index->next.count++] = seal->run;
     ty_map_pass_end(index);

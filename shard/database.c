@@ -1,16 +1,15 @@
 #include "shard/database_internal.h"
 
-#define XXH_INLINE_ALL
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "shard/directory_lock.h"
 #include "shard/system_clock.h"
 #include "storage/directory.h"
+#include "storage/partition.h"
 
 #define SHARDS_MAX       256
 #define REJECT_BYTES_MIN ((uint64_t)131072) /* room for the longest */
@@ -192,8 +191,6 @@ static tally_status open_locked(struct ty_database *database, const tally_option
     database->writers = calloc(database->shard_count, sizeof(struct ty_writer *));
     if (database->shards == NULL || database->writers == NULL)
         return ty_fail(error, TALLY_NO_MEMORY, "no memory for %u shards", database->shard_count);
-    memcpy(&database->partition_seed, database->record.secret.bytes + 8,
-           sizeof(database->partition_seed));
     shard = shard_options(options, database->shard_count);
     shard.clock = database->clock;
     shard.faults = hooks->faults;
@@ -299,10 +296,7 @@ struct ty_shard *ty_database_shard(const struct ty_database *database, unsigned 
 
 unsigned ty_database_shard_index(const struct ty_database *database, const struct ty_uuid *customer)
 {
-    uint64_t hash =
-        XXH3_64bits_withSeed(customer->bytes, sizeof(customer->bytes), database->partition_seed);
-
-    return database->record.partition_shard[hash % TY_PARTITIONS];
+    return ty_partition_shard(&database->record, customer);
 }
 
 struct ty_shard *ty_database_shard_of(const struct ty_database *database,

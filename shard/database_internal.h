@@ -12,7 +12,6 @@ struct ty_database {
     int lock_fd;
     struct ty_clock clock;
     struct ty_database_record record; /* its `shard` member means nothing here */
-    uint64_t partition_seed;
     unsigned shard_count;
     struct ty_batch_pool batches;
     struct ty_shard **shards;

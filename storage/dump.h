@@ -11,7 +11,8 @@
  * the order of their arrival, and so do the events of a series. Sequences begin behind those that
  * had been trimmed anywhere. Where a block, or `replay_from`, names a sequence, it now names the
  * last value on its new shard that came from there: what is replayed is what was before. Rejects
- * stay on shard 0. 16 bytes of memory are needed for every journal value, 12 for every series.
+ * stay on shard 0. Sealed runs of remembered ids go to every shard, since ids do not say whose they
+ * are. 16 bytes of memory are needed for every journal value, 12 for every series.
  *
  * Threads: one owner.
  */

@@ -29,7 +29,7 @@ static uint64_t checksum(const uint8_t key[TY_ID_KEY_BYTES], const uint8_t *valu
                                 XXH3_64bits(prefix, sizeof(prefix)));
 }
 
-static void seal(const uint8_t key[TY_ID_KEY_BYTES], uint8_t *value, size_t length)
+void ty_id_value_seal(const uint8_t key[TY_ID_KEY_BYTES], uint8_t *value, size_t length)
 {
     value[0] = VERSION;
     ty_put_u64(value + 1, checksum(key, value, length));
@@ -85,7 +85,7 @@ size_t ty_id_page_encode(const uint8_t key[TY_ID_KEY_BYTES], int64_t first_ms,
         out = ty_put_u64(out, ids[i].content);
         out = put_u32(out, (uint32_t)(second_behind(ids[i].arrived_ms) - first_ms / SECOND_MS));
     }
-    seal(key, value, (size_t)(out - value));
+    ty_id_value_seal(key, value, (size_t)(out - value));
     return (size_t)(out - value);
 }
 
@@ -182,7 +182,7 @@ void ty_id_list_encode(const uint8_t key[TY_ID_KEY_BYTES], const uint64_t *prefi
         before = prefixes[i];
     }
     if (ty_buffer_ok(out))
-        seal(key, (uint8_t *)out->data + start, out->length - start);
+        ty_id_value_seal(key, (uint8_t *)out->data + start, out->length - start);
 }
 
 const char *ty_id_list_decode(const uint8_t key[TY_ID_KEY_BYTES], const void *value, size_t length,

@@ -21,6 +21,10 @@ void ty_id_key_encode(uint32_t run, enum ty_id_kind kind, uint32_t number,
 /* ty_id_value_check checks a value of either kind; NULL, or what is wrong: a phrase. */
 const char *ty_id_value_check(const uint8_t key[TY_ID_KEY_BYTES], const void *value, size_t length);
 
+/* ty_id_value_seal makes the header anew, for the key: the value, intact, lies under another one
+ * from now on. */
+void ty_id_value_seal(const uint8_t key[TY_ID_KEY_BYTES], uint8_t *value, size_t length);
+
 /* --- Pages: as many ids as an LMDB page of 4,096 bytes holds. --- */
 
 #define TY_ID_PAGE_IDS       UINT32_C(145)

@@ -41,6 +41,10 @@ tally_status ty_store_put_id_runs(struct ty_store *store, const struct ty_id_run
 tally_status ty_store_get_id_runs(struct ty_store *store, struct ty_id_runs_record *record,
                                   bool *found, tally_error *error);
 
+/* The record out of its bytes, for those who read it outside of a transaction; the checksum is not
+ * looked at. False: it is no such record. */
+bool ty_id_runs_decode(const void *value, size_t length, struct ty_id_runs_record *record);
+
 /* ty_id_run_pages and ty_id_run_lists tell how many pages and lists a run has: all are full but for
  * the last. */
 uint32_t ty_id_run_pages(const struct ty_id_run_record *run);

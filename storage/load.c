@@ -34,9 +34,26 @@ static void shard_path(const struct ty_load *load, unsigned shard, char path[409
     snprintf(path, 4096, "%.3900s/shard-%03u", load->directory, shard);
 }
 
-static tally_status malformed(tally_error *error, const char *what)
+tally_status ty_load_malformed(tally_error *error, const char *what)
 {
     return ty_fail(error, TALLY_CORRUPT, "the dump is malformed: %s", what);
+}
+
+tally_status ty_load_no_memory(tally_error *error)
+{
+    return ty_fail(error, TALLY_NO_MEMORY, "no memory to move the database to other shards");
+}
+
+void *ty_load_grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+    void *grown;
+
+    if (count < *capacity)
+        return array;
+    grown = reallocarray(array, *capacity == 0 ? 64 : *capacity * 2, size);
+    if (grown != NULL)
+        *capacity = *capacity == 0 ? 64 : *capacity * 2;
+    return grown;
 }
 
 /* --- The records before the entries --- */
@@ -48,7 +65,6 @@ static tally_status take_database(struct ty_load *load, const struct ty_database
     load->source_count = database->shard_count;
     load->target_count = load->wanted == 0 ? load->source_count : load->wanted;
     load->as_is = load->target_count == load->source_count;
-    memcpy(&load->partition_seed, database->secret.bytes + 8, sizeof(load->partition_seed));
     load->targets = calloc(load->target_count, sizeof(*load->targets));
     load->moved = calloc((size_t)load->target_count * load->source_count, sizeof(*load->moved));
     if (load->targets == NULL || load->moved == NULL)
@@ -65,7 +81,7 @@ static tally_status take_shard(struct ty_load *load, const struct ty_dump_shard 
                                tally_error *error)
 {
     if (shard->shard >= load->source_count || load->sources[shard->shard].known)
-        return malformed(error, "a shard that there is not, or twice");
+        return ty_load_malformed(error, "a shard that there is not, or twice");
     load->sources[shard->shard].known = true;
     load->sources[shard->shard].facts = *shard;
     return TALLY_OK;
@@ -79,7 +95,7 @@ static tally_status make_stores(struct ty_load *load, tally_error *error)
 
     for (unsigned i = 0; i < load->source_count; i++) {
         if (!load->sources[i].known || load->sources[i].facts.bytes > UINT64_MAX / 1024)
-            return malformed(error, "a shard is missing");
+            return ty_load_malformed(error, "a shard is missing");
         map_bytes += 4 * load->sources[i].facts.bytes;
     }
     for (unsigned i = 0; i < load->target_count && status == TALLY_OK; i++) {
@@ -100,7 +116,7 @@ static tally_status take_tree(struct ty_load *load, unsigned tree, const char *n
 
     for (size_t i = 0; i < TY_DUMP_TREES_MAX; i++)
         if (i == tree ? load->names[i][0] != '\0' : strcmp(load->names[i], name) == 0)
-            return malformed(error, "a tree comes twice");
+            return ty_load_malformed(error, "a tree comes twice");
     if (load->targets[0].filling == NULL)
         status = make_stores(load, error);
     snprintf(load->names[tree], sizeof(load->names[tree]), "%s", name);
@@ -125,7 +141,7 @@ static tally_status take_entry(struct ty_load *load, const struct ty_dump_record
     const char *tree = load->names[record->tree], *problem;
 
     if (shard >= load->source_count || tree[0] == '\0')
-        return malformed(error, "an entry of a shard or tree that there is not");
+        return ty_load_malformed(error, "an entry of a shard or tree that there is not");
     problem = ty_value_check(tree, &record->entry);
     if (problem != NULL) {
         char which[TY_VALUE_NAME_BYTES];
@@ -143,12 +159,12 @@ tally_status ty_load_record(struct ty_load *load, const struct ty_dump_record *r
     bool begun = load->targets != NULL;
 
     if (load->ended || begun == (record->tag == TY_DUMP_DATABASE))
-        return malformed(error, "a record is not in its place");
+        return ty_load_malformed(error, "a record is not in its place");
     switch (record->tag) {
     case TY_DUMP_DATABASE:
         return take_database(load, &record->database, error);
     case TY_DUMP_SHARD:
-        return load->targets[0].filling != NULL ? malformed(error, "a shard comes too late")
+        return load->targets[0].filling != NULL ? ty_load_malformed(error, "a shard comes too late")
                                                 : take_shard(load, &record->shard, error);
     case TY_DUMP_TREE:
         return take_tree(load, record->tree, record->name, error);
@@ -158,7 +174,7 @@ tally_status ty_load_record(struct ty_load *load, const struct ty_dump_record *r
         load->ended = true;
         return TALLY_OK;
     }
-    return malformed(error, "a record of no kind");
+    return ty_load_malformed(error, "a record of no kind");
 }
 
 /* --- The end --- */
@@ -199,7 +215,7 @@ tally_status ty_load_finish(struct ty_load *load, const struct ty_copy_watch *wa
 
     *entries = 0;
     if (!load->ended || load->targets[0].filling == NULL)
-        return malformed(error, "it has no entries, or no end");
+        return ty_load_malformed(error, "it has no entries, or no end");
     for (unsigned i = 0; i < load->target_count && status == TALLY_OK; i++) {
         struct ty_filling *filling = load->targets[i].filling;
         char path[4096];
@@ -226,8 +242,10 @@ void ty_load_close(struct ty_load *load)
     for (size_t i = 0; load->moved != NULL && i < (size_t)load->target_count * load->source_count;
          i++)
         free(load->moved[i].values);
-    for (unsigned i = 0; i < load->source_count; i++)
+    for (unsigned i = 0; i < load->source_count; i++) {
         free(load->sources[i].series);
+        free(load->sources[i].ids);
+    }
     free(load->moved);
     free(load->targets);
     free(load->directory);

@@ -62,6 +62,27 @@ static void get_run(struct ty_reader *reader, struct ty_id_run_record *run)
     run->last_ms = (int64_t)ty_get_u64(reader);
 }
 
+static void get_record(struct ty_reader *reader, struct ty_id_runs_record *record)
+{
+    record->sealed_sequence = ty_get_u64(reader);
+    record->forgotten_until_ms = (int64_t)ty_get_u64(reader);
+    record->count = get_u32(reader);
+    for (uint32_t i = 0; i < record->count && i < TY_ID_RUNS_MAX; i++)
+        get_run(reader, &record->runs[i]);
+}
+
+bool ty_id_runs_decode(const void *value, size_t length, struct ty_id_runs_record *record)
+{
+    struct ty_reader reader = ty_reader_of(value, length);
+
+    *record = (struct ty_id_runs_record){0};
+    if (length != RECORD_BYTES)
+        return false;
+    ty_get_bytes(&reader, TY_RECORD_HEADER_BYTES);
+    get_record(&reader, record);
+    return record->count <= TY_ID_RUNS_MAX;
+}
+
 tally_status ty_store_get_id_runs(struct ty_store *store, struct ty_id_runs_record *record,
                                   bool *found, tally_error *error)
 {
@@ -72,14 +93,12 @@ tally_status ty_store_get_id_runs(struct ty_store *store, struct ty_id_runs_reco
     *record = (struct ty_id_runs_record){.forgotten_until_ms = INT64_MIN};
     if (status != TALLY_OK || !*found)
         return status;
-    record->sealed_sequence = ty_get_u64(&reader);
-    record->forgotten_until_ms = (int64_t)ty_get_u64(&reader);
-    record->count = get_u32(&reader);
+    get_record(&reader, record);
     if (record->count > TY_ID_RUNS_MAX)
-        return ty_fail(error, TALLY_CORRUPT, "the id_runs record names %u runs", record->count);
-    for (uint32_t i = 0; i < record->count; i++)
-        get_run(&reader, &record->runs[i]);
-    return TALLY_OK;
+        status = ty_fail(error, TALLY_CORRUPT, "the id_runs record names %u runs", record->count);
+    if (status != TALLY_OK)
+        record->count = 0;
+    return status;
 }
 
 /* --- Pages and lists --- */

@@ -5,6 +5,7 @@
  */
 #include "query/usage.h"
 #include "query/verify.h"
+#include "shard/id_index.h"
 #include "storage/dump.h"
 #include "storage/snapshot.h"
 #include "tests/support/random.h"
@@ -76,29 +77,38 @@ static ssize_t read_dump(void *context, void *data, size_t length)
 
 /* Moves the database of a world (`from_shards` 0: its one shard, without a database) into the empty
  * directory of another. */
-static void move(const struct ty_world *from, unsigned from_shards, struct ty_world *to,
-                 unsigned shards)
+static tally_status try_move(const struct ty_world *from, unsigned from_shards, struct ty_world *to,
+                             unsigned shards)
 {
     struct ty_buffer bytes = {0};
     struct ty_text left;
     struct ty_dump_reader reader = {.read = read_dump, .context = &left};
     struct ty_dump_record record;
     struct ty_load *load = ty_load_open(to->directory.path, shards);
+    tally_status status = TALLY_OK;
     uint64_t entries;
     bool found = true;
 
     dump(from, from_shards, &bytes);
     left = (struct ty_text){bytes.data, bytes.length};
-    while (found) {
+    while (found && status == TALLY_OK) {
         assert_ok(ty_dump_next(&reader, &record, &found, &problem));
         if (found)
-            assert_ok(ty_load_record(load, &record, &problem));
+            status = ty_load_record(load, &record, &problem);
     }
-    assert_ok(ty_load_finish(load, &watch, &entries, &problem));
+    if (status == TALLY_OK)
+        status = ty_load_finish(load, &watch, &entries, &problem);
     cr_assert_eq(ty_load_shards(load), shards);
     ty_load_close(load);
     ty_dump_reader_fini(&reader);
     ty_buffer_fini(&bytes);
+    return status;
+}
+
+static void move(const struct ty_world *from, unsigned from_shards, struct ty_world *to,
+                 unsigned shards)
+{
+    assert_ok(try_move(from, from_shards, to, shards));
 }
 
 /* --- Comparing --- */
@@ -234,8 +244,10 @@ static void ignore_progress(void *context, const char *check, uint64_t done, uin
 
 static void verify(const struct ty_world *world, unsigned shards)
 {
-    struct ty_verify_options options = {
-        .memory_bytes = 32 << 20, .report = note_problem, .progress = ignore_progress};
+    struct ty_verify_options options = {.dedup_window_ms = 3600000,
+                                        .memory_bytes = 32 << 20,
+                                        .report = note_problem,
+                                        .progress = ignore_progress};
     struct ty_database_record record;
     struct ty_verify_counts counts;
     char path[2048];
@@ -243,6 +255,7 @@ static void verify(const struct ty_world *world, unsigned shards)
     for (options.shard = 0; options.shard < shards; options.shard++) {
         snprintf(path, sizeof(path), "%s/shard-%03u", world->directory.path, options.shard);
         assert_ok(ty_verify_shard(path, &options, &record, &counts, &problem));
+        cr_assert_eq(counts.problems, 0);
     }
 }
 
@@ -300,6 +313,7 @@ static void begin_world(struct ty_world *world)
     ty_world_init(world);
     world->wall_ms = old_world.wall_ms;
     world->mono_ns = old_world.mono_ns;
+    world->options.dedup_seal_ids = old_world.options.dedup_seal_ids;
 }
 
 static void move_and_check(const struct totals *wanted, const struct records *records,
@@ -341,6 +355,7 @@ Test(reshard, all_is_the_same_whatever_was_written_and_trimmed)
     ty_random_init(&random, ty_random_seed());
     ty_world_init(&old_world);
     old_world.options.journal_retention_ms = 3600000; /* the dedup window */
+    old_world.options.dedup_seal_ids = 50;
     ty_world_open(&old_world);
     for (unsigned round = 0; round < 6; round++) {
         for (unsigned i = 0; i < 30; i++) {
@@ -365,5 +380,106 @@ Test(reshard, all_is_the_same_whatever_was_written_and_trimmed)
     cr_assert_gt(ty_world_first_journal(&old_world), 1u, "nothing was ever trimmed");
     cr_assert(revisions > 100, "%llu revisions", (unsigned long long)revisions);
     ty_world_close(&old_world);
+    ty_world_fini(&old_world);
+}
+
+/* --- Sealed ids --- */
+
+static uint64_t run_count(struct ty_database *database, unsigned shards)
+{
+    uint64_t runs = 0;
+
+    for (unsigned i = 0; i < shards; i++)
+        runs += ty_id_index_gauges(ty_database_shard(database, i)->ids).runs;
+    return runs;
+}
+
+/* Events of so many customers that no shard is without, a batch each two seconds. */
+static void fill(struct ty_world *world, struct ty_database *database, unsigned batches)
+{
+    struct ty_event events[CUSTOMERS];
+    tally_result results[CUSTOMERS];
+
+    for (unsigned n = 0; n < batches; n++) {
+        for (unsigned c = 0; c < CUSTOMERS; c++) {
+            struct sent *one = &sent[sent_count++];
+
+            snprintf(one->id, sizeof(one->id), "e%u", sent_count);
+            one->at_ms = world->wall_ms;
+            one->event = events[c] =
+                ty_world_event(world, sent_count % (4 * CUSTOMERS), 0, one->id);
+        }
+        assert_ok(ty_world_submit(world, database, events, CUSTOMERS, results));
+        for (unsigned c = 0; c < CUSTOMERS; c++)
+            cr_assert_eq(results[c], TALLY_ACCEPTED);
+        ty_world_pass(world, 2000);
+    }
+}
+
+static void begin_filled(unsigned shards, uint64_t seal_ids, unsigned runs)
+{
+    struct ty_database *database;
+
+    sent_count = 0;
+    ty_world_init(&old_world);
+    old_world.options.dedup_seal_ids = seal_ids;
+    assert_ok(ty_world_database(&old_world, shards, &database, &problem));
+    while (run_count(database, shards) < runs) {
+        cr_assert_lt(sent_count, SENT_MAX / 2);
+        fill(&old_world, database, 10);
+    }
+    ty_database_close(database);
+    verify(&old_world, shards);
+}
+
+/* Every id counts once there, also after a restart and after more was sealed; a new one counts. */
+static void check_moved(unsigned from, unsigned shards)
+{
+    struct ty_database *database;
+    unsigned moved = sent_count;
+
+    begin_world(&new_world);
+    move(&old_world, from, &new_world, shards);
+    verify(&new_world, shards);
+    for (unsigned start = 0; start < 2; start++) {
+        assert_ok(ty_world_database(&new_world, 0, &database, &problem));
+        cr_assert_geq(run_count(database, shards), shards);
+        for (unsigned i = 0; i < shards; i++)
+            cr_assert_eq(ty_id_index_gauges(ty_database_shard(database, i)->ids).window_ms,
+                         TALLY_DEDUP_WINDOW_MS);
+        check_ids(&new_world, database);
+        fill(&new_world, database, 20);
+        check_ids(&new_world, database);
+        ty_database_close(database);
+        verify(&new_world, shards);
+    }
+    sent_count = moved;
+    ty_world_fini(&new_world);
+}
+
+/* A producer that sends again after the database was moved is counted twice. */
+Test(reshard, sealed_ids_are_remembered_on_every_number_of_shards)
+{
+    begin_filled(1, 60, 5);
+    check_moved(1, 1);
+    check_moved(1, 3);
+    ty_world_fini(&old_world);
+    begin_filled(3, 20, 15);
+    check_moved(3, 3);
+    check_moved(3, 2);
+    check_moved(3, 1);
+    check_moved(3, 5);
+    ty_world_fini(&old_world);
+}
+
+/* More runs than a shard can have: forgetting some would count their ids twice. */
+Test(reshard, more_runs_than_a_shard_can_have_are_refused)
+{
+    begin_filled(3, 1, TY_ID_RUNS_MAX + 1);
+    begin_world(&new_world);
+    cr_assert_eq(try_move(&old_world, 3, &new_world, 2), TALLY_INVALID);
+    cr_assert(strstr(problem.message, "runs of remembered ids") != NULL, "%s", problem.message);
+    ty_world_fini(&new_world);
+    check_moved(3, 3);
     ty_world_fini(&old_world);
 }

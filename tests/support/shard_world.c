@@ -271,9 +271,11 @@ tally_status ty_world_database(struct ty_world *world, unsigned shards,
     options.map_bytes = UINT64_C(256) << 20;
     options.dedup_memory_bytes = UINT64_C(16) << 20;
     options.flags = TALLY_NO_SYNC;
-    return ty_database_open(
-        &options, &(struct ty_database_hooks){.clock = &world->clock, .faults = &world->faults},
-        database, error);
+    return ty_database_open(&options,
+                            &(struct ty_database_hooks){.clock = &world->clock,
+                                                        .faults = &world->faults,
+                                                        .seal_ids = world->options.dedup_seal_ids},
+                            database, error);
 }
 
 tally_status ty_world_forgetful_database(struct ty_world *world, unsigned shards,

@@ -79,7 +79,8 @@ struct ty_range ty_world_range(tally_frequency frequency, const char *first, con
 
 /* --- Databases --- */
 
-/* Opens a database in the world's directory with its clock and faults, without sync. */
+/* Opens a database in the world's directory with its clock and faults, and as many ids to a sealed
+ * run as its shard has, without sync. */
 tally_status ty_world_database(struct ty_world *world, unsigned shards,
                                struct ty_database **database, tally_error *error);
 /* Opens one, without faults, that remembers no ids, so that its journal may be trimmed as soon as

@@ -253,8 +253,6 @@ static void make_record(struct simulation *simulation)
     database->record.shard_count = (uint16_t)database->shard_count;
     for (unsigned i = 0; i < TY_PARTITIONS; i++)
         database->record.partition_shard[i] = (uint16_t)(i % database->shard_count);
-    memcpy(&database->partition_seed, database->record.secret.bytes + 8,
-           sizeof(database->partition_seed));
 }
 
 void simulation_begin(struct simulation *simulation)

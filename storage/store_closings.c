@@ -105,16 +105,6 @@ static tally_status damaged(const MDB_val *key, const char *problem, tally_error
 }
 
 /* Whether keys ascend from one to the other. */
-static bool ascends(const MDB_val *key, const MDB_val *next)
-{
-    int order = memcmp(key->mv_data, next->mv_data, TY_MIN(key->mv_size, next->mv_size));
-
-    return order < 0 || (order == 0 && key->mv_size < next->mv_size);
-}
-
-#define NO_MATCH     "does not match its checksum, or its key is damaged"
-#define OUT_OF_ORDER "is out of order: a key is damaged"
-
 struct closing_walk {
     tally_status (*each)(void *context, const struct ty_uuid *customer,
                          const struct ty_closed *closed);
@@ -131,9 +121,9 @@ static tally_status visit_closing(struct closing_walk *walk, const MDB_val *key,
     struct ty_closed closed;
 
     if (!ty_store_read_closing(key, value, &customer, &closed))
-        return damaged(key, NO_MATCH, error);
-    if (walk->count++ != 0 && !ascends(&before, key))
-        return damaged(key, OUT_OF_ORDER, error);
+        return damaged(key, TY_KEY_NO_MATCH, error);
+    if (walk->count++ != 0 && !ty_key_ascends(&before, key))
+        return damaged(key, TY_KEY_OUT_OF_ORDER, error);
     memcpy(walk->before, customer.bytes, sizeof(walk->before));
     return walk->each(walk->context, &customer, &closed);
 }
@@ -168,56 +158,18 @@ tally_status ty_store_each_closing(struct ty_store *store,
                    stat.ms_entries, (unsigned long long)walk.count);
 }
 
-/* Looks at the entry on one side of a gap, and at the next one away from it. What lies there is
- * intact and in order, or may be what was looked for, under a damaged key (block_gap.c). */
-static tally_status check_side(MDB_cursor *cursor, const MDB_val *wanted, MDB_val *key,
-                               MDB_val *value, MDB_cursor_op away, tally_error *error)
+static bool is_intact(const MDB_val *key, const MDB_val *value)
 {
-    struct ty_uuid customer, further;
-    struct ty_closed ignored;
-    MDB_val there, gap = *wanted;
-    int code;
+    struct ty_uuid customer;
+    struct ty_closed closed;
 
-    if (!ty_store_read_closing(key, value, &customer, &ignored))
-        return damaged(key, NO_MATCH, error);
-    there = (MDB_val){sizeof(customer.bytes), customer.bytes};
-    if (away == MDB_NEXT ? !ascends(&gap, &there) : !ascends(&there, &gap))
-        return damaged(&there, OUT_OF_ORDER, error);
-    code = mdb_cursor_get(cursor, key, value, away);
-    if (code != 0)
-        return code == MDB_NOTFOUND ? TALLY_OK
-                                    : ty_store_fail(error, code, "cannot read the closings");
-    if (!ty_store_read_closing(key, value, &further, &ignored))
-        return damaged(key, NO_MATCH, error);
-    if (away == MDB_NEXT ? !ascends(&there, key) : !ascends(key, &there))
-        return damaged(&there, OUT_OF_ORDER, error);
-    return TALLY_OK;
-}
-
-/* Whether there really is no closing under a key. */
-static tally_status check_gap(MDB_cursor *cursor, const MDB_val *wanted, tally_error *error)
-{
-    MDB_val key = *wanted, value;
-    tally_status status = TALLY_OK;
-    int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-
-    if (code == 0)
-        status = check_side(cursor, wanted, &key, &value, MDB_NEXT, error);
-    else if (code != MDB_NOTFOUND)
-        return ty_store_fail(error, code, "cannot read the closings");
-    if (status != TALLY_OK)
-        return status;
-    key = *wanted;
-    code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    code = mdb_cursor_get(cursor, &key, &value, code == 0 ? MDB_PREV : MDB_LAST);
-    if (code == 0)
-        return check_side(cursor, wanted, &key, &value, MDB_PREV, error);
-    return code == MDB_NOTFOUND ? TALLY_OK : ty_store_fail(error, code, "cannot read the closings");
+    return ty_store_read_closing(key, value, &customer, &closed);
 }
 
 tally_status ty_snapshot_get_closed(struct ty_snapshot *snapshot, const struct ty_uuid *customer,
                                     struct ty_closed *closed, tally_error *error)
 {
+    static const struct ty_key_gap gap = {is_intact, damaged};
     const MDB_val wanted = {sizeof(customer->bytes), (void *)customer->bytes};
     tally_status status = TALLY_OK;
     struct ty_uuid found;
@@ -230,11 +182,11 @@ tally_status ty_snapshot_get_closed(struct ty_snapshot *snapshot, const struct t
         return ty_store_fail(error, code, "cannot read the closings");
     code = mdb_cursor_get(cursor, &key, &value, MDB_SET);
     if (code == MDB_NOTFOUND)
-        status = check_gap(cursor, &wanted, error);
+        status = ty_key_gap_check(cursor, &wanted, &gap, error);
     else if (code != 0)
         status = ty_store_fail(error, code, "cannot read the closings");
     else if (!ty_store_read_closing(&wanted, &value, &found, closed))
-        status = damaged(&wanted, NO_MATCH, error);
+        status = damaged(&wanted, TY_KEY_NO_MATCH, error);
     mdb_cursor_close(cursor);
     return status;
 }

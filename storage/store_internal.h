@@ -151,6 +151,24 @@ tally_status ty_gap_check_behind(MDB_cursor *cursor, const MDB_val *found, const
 /* Both, around one key that is not there. */
 tally_status ty_gap_check(MDB_txn *txn, MDB_dbi tree, const uint8_t *key, tally_error *error);
 
+/*
+ * key_gap.c: whether what a search for `wanted` did not find may yet be stored in a tree, under a
+ * damaged key; for trees whose values' checksums cover the key. Moves the cursor. TALLY_OK: no.
+ * TALLY_CORRUPT: `damaged` said what lies beside the gap. TALLY_IO.
+ */
+#define TY_KEY_NO_MATCH     "does not match its checksum, or its key is damaged"
+#define TY_KEY_OUT_OF_ORDER "is out of order: a key is damaged"
+
+struct ty_key_gap {
+    bool (*is_intact)(const MDB_val *key, const MDB_val *value);
+    /* Fills *error and returns TALLY_CORRUPT; `problem` is one of the phrases above. */
+    tally_status (*damaged)(const MDB_val *key, const char *problem, tally_error *error);
+};
+
+tally_status ty_key_gap_check(MDB_cursor *cursor, const MDB_val *wanted,
+                              const struct ty_key_gap *gap, tally_error *error);
+bool ty_key_ascends(const MDB_val *key, const MDB_val *next);
+
 /* The fault that a test wants here, or 0. */
 int ty_store_fault(const struct ty_store *store, enum ty_fault_point point);
 

@@ -83,23 +83,66 @@ bool ty_store_read_void(const MDB_val *key, const MDB_val *value, struct ty_jour
     return true;
 }
 
+/* --- Finding --- */
+
+static tally_status damaged(const MDB_val *key, const char *problem, tally_error *error)
+{
+    const uint8_t *bytes = key->mv_data;
+
+    if (key->mv_size != KEY_BYTES)
+        return ty_fail(error, TALLY_CORRUPT, "a void with a key of %zu bytes %s", key->mv_size,
+                       problem);
+    return ty_fail(error, TALLY_CORRUPT,
+                   "the void of event %u of series %u in journal value %llu %s",
+                   ty_get_u32_be(bytes + 12), ty_get_u32_be(bytes + 8),
+                   (unsigned long long)ty_get_u64_be(bytes), problem);
+}
+
+static bool is_intact(const MDB_val *key, const MDB_val *value)
+{
+    struct ty_journal_place place;
+    struct ty_void_note note;
+
+    return ty_store_read_void(key, value, &place, &note);
+}
+
+/* An event is not void: that is believed only when its void is not hidden under a damaged key, or
+ * it would be taken out twice. */
+static tally_status check_gap(MDB_txn *txn, MDB_dbi tree, const MDB_val *wanted, tally_error *error)
+{
+    static const struct ty_key_gap gap = {is_intact, damaged};
+    MDB_cursor *cursor;
+    tally_status status;
+    int code = mdb_cursor_open(txn, tree, &cursor);
+
+    if (code != 0)
+        return ty_store_fail(error, code, "cannot read a void");
+    status = ty_key_gap_check(cursor, wanted, &gap, error);
+    mdb_cursor_close(cursor);
+    return status;
+}
+
 static tally_status find(MDB_txn *txn, MDB_dbi tree, const struct ty_journal_place *place,
                          bool *found, struct ty_void_note *note, tally_error *error)
 {
     uint8_t bytes[KEY_BYTES];
     MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes}, value;
-    int code;
+    MDB_stat stat;
+    int code = mdb_stat(txn, tree, &stat);
 
-    make_key(place, bytes);
-    code = mdb_get(txn, tree, &key, &value);
-    *found = code == 0;
-    if (code != 0)
-        return code == MDB_NOTFOUND ? TALLY_OK : ty_store_fail(error, code, "cannot read a void");
-    if (decode(bytes, &value, note))
+    *found = false;
+    if (code == 0 &&
+        stat.ms_entries == 0) /* As long as nothing is ever voided, this costs nothing. */
         return TALLY_OK;
-    return ty_fail(error, TALLY_CORRUPT,
-                   "the void of event %u of series %u in journal value %llu is damaged",
-                   place->index, place->series, (unsigned long long)place->sequence);
+    make_key(place, bytes);
+    if (code == 0)
+        code = mdb_get(txn, tree, &key, &value);
+    *found = code == 0;
+    if (code == MDB_NOTFOUND)
+        return check_gap(txn, tree, &key, error);
+    if (code != 0)
+        return ty_store_fail(error, code, "cannot read a void");
+    return decode(bytes, &value, note) ? TALLY_OK : damaged(&key, TY_KEY_NO_MATCH, error);
 }
 
 tally_status ty_store_get_void(struct ty_store *store, const struct ty_journal_place *place,

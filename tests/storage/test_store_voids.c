@@ -1,0 +1,111 @@
+#include "storage/snapshot.h"
+#include "tests/storage/store_fixture.h"
+#include "tests/support/damage.h"
+
+#include <stdlib.h>
+
+TestSuite(store_voids, .init = make_directory, .fini = remove_directory);
+
+#define VOIDS 6
+
+/* Every other event of a series is void, from event 1 on. */
+static struct ty_journal_place place_of(uint32_t event)
+{
+    return (struct ty_journal_place){.sequence = 7 + event / 5, .series = 2, .index = event};
+}
+
+static void put_voids(void)
+{
+    struct ty_store *store = open_store();
+
+    assert_ok(ty_store_begin(store, &problem));
+    for (uint32_t event = 1; event < 2 * VOIDS; event += 2) {
+        struct ty_journal_place place = place_of(event);
+        struct ty_void_note note = {.sequence = 20, .voided_ms = event, .reason = {"why", 3}};
+
+        assert_ok(ty_store_put_void(store, &place, &note, &problem));
+    }
+    assert_ok(ty_store_commit(store, &problem));
+    ty_store_close(store);
+}
+
+/* Asks for an event; false: it cannot be told. What is told must be right. */
+static bool ask(struct ty_store *store, uint32_t event)
+{
+    struct ty_journal_place place = place_of(event);
+    struct ty_void_note note;
+    bool found;
+    tally_status status = ty_store_get_void(store, &place, &found, &note, &problem);
+
+    if (status != TALLY_OK) {
+        cr_assert_eq(status, TALLY_CORRUPT);
+        cr_assert_not_null(strstr(problem.message, "void"), "%s", problem.message);
+        return false;
+    }
+    cr_assert_eq(found, event % 2 == 1, "event %u", event);
+    if (found)
+        cr_assert(note.sequence == 20 && note.voided_ms == event && note.reason.length == 3);
+    return true;
+}
+
+static unsigned ask_all(void)
+{
+    struct ty_store *store = open_store();
+    unsigned told = 0;
+
+    assert_ok(ty_store_begin(store, &problem));
+    for (uint32_t event = 0; event <= 2 * VOIDS; event++)
+        told += ask(store, event);
+    ty_store_close(store);
+    return told;
+}
+
+Test(store_voids, tell_which_events_are_void)
+{
+    put_voids();
+    cr_assert_eq(ask_all(), 2u * VOIDS + 1);
+}
+
+Test(store_voids, an_empty_tree_has_none)
+{
+    struct ty_store *store = open_store();
+    struct ty_journal_place place = place_of(1);
+    struct ty_void_note note;
+    bool found = true;
+
+    assert_ok(ty_store_begin(store, &problem));
+    assert_ok(ty_store_get_void(store, &place, &found, &note, &problem));
+    cr_assert_not(found);
+    ty_store_close(store);
+}
+
+/* An event whose void is lost would be taken out of its totals a second time. */
+Test(store_voids, a_flipped_byte_of_key_or_value_never_makes_an_event_count_again)
+{
+    struct ty_stored *entries;
+    struct ty_random random;
+    size_t count, length;
+    uint8_t *file;
+
+    ty_random_init(&random, ty_random_seed());
+    put_voids();
+    count = ty_damage_list(directory.path, &entries);
+    file = ty_damage_read_file(directory.path, &length);
+    for (size_t i = 0; i < count; i++)
+        for (size_t at = 0; at < entries[i].key_length + entries[i].length; at++) {
+            size_t place = at < entries[i].key_length
+                               ? entries[i].key_at + at
+                               : entries[i].value_at + at - entries[i].key_length;
+            uint8_t bits = (uint8_t)(1 + ty_random_below(&random, 255));
+
+            if (strcmp(entries[i].tree, "voids") != 0)
+                continue;
+            file[place] ^= bits;
+            ty_damage_write_file(directory.path, file, length);
+            cr_assert_lt(ask_all(), 2u * VOIDS + 1, "byte %zu of entry %zu: nothing was told", at,
+                         i);
+            file[place] ^= bits;
+        }
+    free(entries);
+    free(file);
+}

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "storage/partition.h"
+
 /* --- Telling --- */
 
 void ty_verify_tell(struct ty_verifier *verifier, const struct ty_series *series,
@@ -64,6 +66,7 @@ static tally_status check_records(struct ty_verifier *verifier, struct ty_databa
                                   tally_error *error)
 {
     tally_error problem;
+    bool found;
     tally_status status =
         ty_store_get_database(verifier->store, database, &verifier->has_database, &problem);
 
@@ -77,8 +80,7 @@ static tally_status check_records(struct ty_verifier *verifier, struct ty_databa
         ty_verify_tell(verifier, NULL, "", "the directory of shard %u holds shard %u",
                        verifier->options->shard, database->shard);
     verifier->has_database &= status == TALLY_OK;
-    if (verifier->has_database)
-        verifier->secret = database->secret;
+    verifier->database = database;
     status = ty_store_get_state(verifier->store, &verifier->state, &problem);
     verifier->has_state = status == TALLY_OK;
     if (status != TALLY_OK)
@@ -92,10 +94,30 @@ static tally_status check_records(struct ty_verifier *verifier, struct ty_databa
     verifier->has_rejects = status == TALLY_OK;
     if (status != TALLY_OK)
         ty_verify_tell(verifier, NULL, "", "%s", problem.message);
+    status = ty_store_get_id_runs(verifier->store, &verifier->runs, &found, &problem);
+    verifier->has_runs = status == TALLY_OK;
+    verifier->ids_damaged = status != TALLY_OK;
+    if (status != TALLY_OK)
+        ty_verify_tell(verifier, NULL, "", "%s", problem.message);
+    ty_verify_ids_begin(verifier);
     return TALLY_OK;
 }
 
 /* --- Series --- */
+
+/* That it lies where its customer is asked for, and where its ids are remembered. */
+static void check_home(struct ty_verifier *verifier, const struct ty_series *series, uint32_t id,
+                       const struct ty_uuid *customer)
+{
+    unsigned home;
+
+    if (!verifier->has_database)
+        return;
+    home = ty_partition_shard(verifier->database, customer);
+    if (home != verifier->database->shard)
+        ty_verify_tell(verifier, series, "", "series %u lies on shard %u, its customer on shard %u",
+                       id, verifier->database->shard, home);
+}
 
 static void visit_series(void *context, uint32_t id, const struct ty_uuid *customer,
                          const struct ty_uuid *workflow)
@@ -114,6 +136,7 @@ static void visit_series(void *context, uint32_t id, const struct ty_uuid *custo
                        same->id, id);
     else if (ty_series_add(&verifier->series, customer, workflow, id) == NULL)
         verifier->series_damaged = true;
+    check_home(verifier, ty_series_get(&verifier->series, id), id, customer);
 }
 
 /* --- Rejects --- */
@@ -129,6 +152,20 @@ static void visit_reject(void *context, const struct ty_kept_reject *kept, size_
         ty_verify_tell(verifier, NULL, "",
                        "there is a reject %" PRIu64 ", but the last one is %" PRIu64, kept->seq,
                        verifier->rejects.last_seq);
+}
+
+/* An entry that leads nowhere is one that damage left. At most a reject is kept twice for it, so
+ * that it is no reason to restore a copy. */
+static void visit_reject_id(void *context, const uint8_t identity[TY_REJECT_IDENTITY_BYTES])
+{
+    struct ty_verifier *verifier = context;
+    tally_error problem;
+    bool kept;
+
+    if (ty_store_is_reject_kept(verifier->store, identity, &kept, &problem) != TALLY_OK)
+        ty_verify_tell(verifier, NULL, "", "%s", problem.message);
+    else
+        verifier->counts->stale_reject_ids += !kept;
 }
 
 static void check_reject_sums(struct ty_verifier *verifier)
@@ -158,6 +195,10 @@ static void visit_damage(void *context, const struct ty_audit_damage *damage)
         ty_verify_damaged_block(verifier, damage);
     } else if (damage->tree == TY_AUDIT_CLOSINGS || damage->tree == TY_AUDIT_REVISIONS) {
         ty_verify_damaged_closing(verifier, damage);
+    } else if (damage->tree == TY_AUDIT_IDS) {
+        ty_verify_damaged_ids(verifier, damage);
+    } else if (damage->tree == TY_AUDIT_REJECT_IDS) {
+        verifier->counts->stale_reject_ids++;
     } else if (damage->tree == TY_AUDIT_SERIES) {
         verifier->series_damaged = true;
         verifier->next_series = damage->number + 1;
@@ -194,8 +235,10 @@ static const struct {
 } checks[] = {
     {TY_AUDIT_SERIES, no_end},
     {TY_AUDIT_JOURNAL, ty_verify_journal_ends},
+    {TY_AUDIT_IDS, ty_verify_ids_end},
     {TY_AUDIT_BLOCKS, ty_verify_lost_days},
     {TY_AUDIT_REJECTS, check_reject_sums},
+    {TY_AUDIT_REJECT_IDS, no_end},
     {TY_AUDIT_CLOSINGS, no_end},
     {TY_AUDIT_REVISIONS, ty_verify_revisions_end},
 };
@@ -210,6 +253,9 @@ static void run_check(struct ty_verifier *verifier, size_t i)
                                    .reject = visit_reject,
                                    .closing = ty_verify_closing,
                                    .revision = ty_verify_revision,
+                                   .id_list = ty_verify_id_list,
+                                   .id_page = ty_verify_id_page,
+                                   .reject_id = visit_reject_id,
                                    .damage = visit_damage,
                                    .progress = progress};
     tally_error problem;
@@ -225,9 +271,10 @@ static tally_status init_memory(struct ty_verifier *verifier, tally_error *error
 {
     const struct ty_verify_options *options = verifier->options;
 
+    /* The other quarter is for ids that are looked for in runs, later for revisions. */
     ty_verify_days_init(&verifier->days, options->memory_bytes / 2);
     if (options->dedup_window_ms > 0)
-        verifier->dedup = ty_dedup_new(options->dedup_window_ms, options->memory_bytes / 2);
+        verifier->dedup = ty_dedup_new(options->dedup_window_ms, options->memory_bytes / 4);
     if (!ty_series_table_init(&verifier->series, 0, UINT32_MAX) ||
         (options->dedup_window_ms > 0 && verifier->dedup == NULL))
         return ty_fail(error, TALLY_NO_MEMORY, "no memory for the check");
@@ -246,8 +293,6 @@ static tally_status verify(struct ty_verifier *verifier, struct ty_database_reco
     status = check_records(verifier, database, error);
     for (size_t i = 0; i < TY_COUNT_OF(checks) && status == TALLY_OK; i++)
         run_check(verifier, i);
-    if (verifier->dedup != NULL)
-        verifier->counts->id_window_ms = ty_dedup_gauges(verifier->dedup).window_ms;
     return status;
 }
 
@@ -271,6 +316,7 @@ tally_status ty_verify_shard(const char *path, const struct ty_verify_options *o
     ty_store_close(verifier.store);
     ty_verify_days_fini(&verifier.days);
     ty_verify_chains_fini(&verifier.chains);
+    ty_verify_sought_fini(&verifier.sought);
     ty_dedup_free(verifier.dedup);
     ty_series_table_fini(&verifier.series);
     return status;

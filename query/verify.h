@@ -4,8 +4,9 @@
  * Reads the whole file, once: every value against its checksum and its key; the records against the
  * trees; series both ways; the journal's sequences and clocks, and that no id counts twice; days
  * against their slots, months against their days, both against the journal as far back as it
- * reaches; rejects against their record; closings against the series, revisions against closings,
- * against each other and against the months. What each check does is said where it is (verify.c).
+ * reaches; sealed ids against their record and the journal; rejects against their record; closings
+ * against the series, revisions against closings, against each other and against the months. What
+ * each check does is said where it is (verify.c).
  *
  * Threads: one owner. Nothing else may have the directory open (shard/directory_lock.h). LMDB has
  * no checksums for its own pages: damage in those may end the process by a signal. Who needs to
@@ -19,7 +20,7 @@
 /* Something that is wrong. */
 struct ty_verify_problem {
     char check[16];  /* which check found it: "records", "series", "journal", "blocks", "rejects",
-                        "closings", "revisions" */
+                        "reject_ids", "closings", "revisions", "ids" */
     char text[320];  /* what, where: a sentence without its full stop */
     bool has_series; /* it concerns one series: */
     struct ty_uuid customer;
@@ -43,7 +44,12 @@ struct ty_verify_counts {
     uint64_t partial;    /* days of which it has some: not less than those */
     uint64_t uncompared; /* days left out for lack of memory */
     uint64_t uncompared_revisions; /* likewise */
-    int64_t id_window_ms;          /* how far back repeated ids were looked for */
+    uint64_t id_runs;              /* sealed runs of remembered ids */
+    uint64_t sealed_ids;           /* in them */
+    uint64_t uncompared_ids;   /* ids of the journal that were not looked for in runs, likewise */
+    uint64_t id_leftovers;     /* values of runs that do not count: the server deletes them */
+    uint64_t stale_reject_ids; /* entries of the index of rejects that lead to none: harmless */
+    int64_t id_window_ms;      /* how far back repeated ids were looked for */
 };
 
 struct ty_verify_options {

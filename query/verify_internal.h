@@ -12,7 +12,9 @@
 #include "engine/timestamp.h"
 #include "query/verify.h"
 #include "query/verify_days.h"
+#include "query/verify_sought.h"
 #include "storage/audit.h"
+#include "storage/id_runs.h"
 
 #define TY_VERIFY_MONTHS_MAX 4096 /* of one series with days: 300 years */
 
@@ -30,6 +32,17 @@ struct ty_verify_chains {
     size_t count;
 };
 
+/* The run of remembered ids whose values are being read. */
+struct ty_verify_run {
+    const struct ty_id_run_record *record; /* NULL: none */
+    uint32_t next_list, next_page;
+    uint64_t last_prefix; /* of the lists that were read */
+    struct ty_key last;   /* of the pages that were read, if `has_last` */
+    bool has_last;
+    uint32_t list, list_count; /* the list that pages are compared with; 0: none */
+    uint64_t prefixes[TY_ID_LIST_IDS];
+};
+
 struct ty_verifier {
     const struct ty_verify_options *options;
     struct ty_verify_counts *counts;
@@ -38,8 +51,9 @@ struct ty_verifier {
     uint64_t done, total;
     struct ty_state_record state;
     struct ty_rejects_record rejects;
-    struct ty_secret secret;
-    bool has_state, has_rejects, has_database;
+    struct ty_id_runs_record runs;
+    const struct ty_database_record *database;
+    bool has_state, has_rejects, has_database, has_runs;
     /* series */
     struct ty_series_table series;
     uint64_t next_series;
@@ -50,6 +64,13 @@ struct ty_verifier {
     uint64_t first_value, next_value, journal_bytes;
     int64_t arrival_ms;
     bool journal_damaged; /* or with records that this program cannot sum */
+    /* remembered ids */
+    struct ty_verify_sought_ids sought;
+    int64_t sought_base;   /* their seconds count from here */
+    int64_t runs_until_ms; /* the last arrival in a run */
+    struct ty_verify_run run;
+    bool run_seen[TY_ID_RUNS_MAX]; /* of `runs`: it has values */
+    bool ids_damaged;
     /* blocks */
     uint32_t block_series;
     struct ty_verify_month months[TY_VERIFY_MONTHS_MAX];
@@ -82,6 +103,18 @@ void ty_verify_value(void *context, uint64_t sequence, struct ty_journal_cursor 
 /* A value that is there takes its place in the order, damaged or not. */
 void ty_verify_sequence(struct ty_verifier *verifier, uint64_t sequence);
 void ty_verify_journal_ends(struct ty_verifier *verifier);
+
+/* verify_ids.c: sealed runs, and the journal's ids in them. ty_verify_ids_begin() comes behind the
+ * records; ty_verify_seek_id() for every event of the journal. */
+void ty_verify_ids_begin(struct ty_verifier *verifier);
+void ty_verify_seek_id(struct ty_verifier *verifier, const struct ty_series *series,
+                       uint64_t sequence, const struct ty_key *key);
+void ty_verify_id_list(void *context, uint32_t number, uint32_t list, const uint64_t *prefixes,
+                       uint32_t count);
+void ty_verify_id_page(void *context, uint32_t number, uint32_t page, const struct ty_id *ids,
+                       uint32_t count);
+void ty_verify_damaged_ids(struct ty_verifier *verifier, const struct ty_audit_damage *damage);
+void ty_verify_ids_end(struct ty_verifier *verifier);
 
 /* verify_blocks.c: days and months, against each other and what the journal added up to. */
 void ty_verify_day(void *context, uint32_t id, int32_t day, const struct ty_day_block *block);

@@ -15,7 +15,8 @@ static void check_id(struct ty_verifier *verifier, const struct ty_series *serie
         return;
     event->customer = series->customer;
     event->workflow = series->workflow;
-    ty_event_hash(event, &verifier->secret);
+    ty_event_hash(event, &verifier->database->secret);
+    ty_verify_seek_id(verifier, series, sequence, &event->key);
     answer = ty_dedup_find(verifier->dedup, &event->key, event->content);
     if (answer == TY_DEDUP_NEW)
         (void)ty_dedup_add(verifier->dedup, &event->key, event->content);
@@ -196,6 +197,10 @@ void ty_verify_journal_ends(struct ty_verifier *verifier)
 {
     const struct ty_state_record *state = &verifier->state;
 
+    if (verifier->dedup != NULL)
+        verifier->counts->id_window_ms = ty_dedup_gauges(verifier->dedup).window_ms;
+    ty_dedup_free(verifier->dedup); /* The memory is used for what comes next. */
+    verifier->dedup = NULL;
     if (!verifier->has_state)
         return;
     if (verifier->first_value != 0 && verifier->next_value != state->last_sequence + 1)

@@ -22,6 +22,7 @@ static MDB_dbi tree_of(const struct ty_store *store, enum ty_audit_tree tree)
         [TY_AUDIT_SERIES] = store->series,     [TY_AUDIT_JOURNAL] = store->journal,
         [TY_AUDIT_BLOCKS] = store->blocks,     [TY_AUDIT_REJECTS] = store->rejects,
         [TY_AUDIT_CLOSINGS] = store->closings, [TY_AUDIT_REVISIONS] = store->revisions,
+        [TY_AUDIT_IDS] = store->id_runs,       [TY_AUDIT_REJECT_IDS] = store->reject_ids,
     };
 
     return trees[tree];
@@ -29,8 +30,8 @@ static MDB_dbi tree_of(const struct ty_store *store, enum ty_audit_tree tree)
 
 const char *ty_audit_name(enum ty_audit_tree tree)
 {
-    static const char *const names[TY_AUDIT_TREES] = {"series",  "journal",  "blocks",
-                                                      "rejects", "closings", "revisions"};
+    static const char *const names[TY_AUDIT_TREES] = {
+        "series", "journal", "blocks", "rejects", "closings", "revisions", "ids", "reject_ids"};
 
     return names[tree];
 }
@@ -45,7 +46,7 @@ static void tell_damage(const struct audit_walk *walk, enum ty_audit_tree tree, 
         damage.number = ty_get_u64_be(bytes);
     else if (key->mv_size >= 4)
         damage.number = ty_get_u32_be(bytes);
-    if (key->mv_size == TY_BLOCK_KEY_BYTES) {
+    if (tree == TY_AUDIT_BLOCKS && key->mv_size == TY_BLOCK_KEY_BYTES) {
         damage.level = bytes[4];
         damage.period = (int32_t)ty_get_u32_be(bytes + 5);
     }
@@ -53,6 +54,10 @@ static void tell_damage(const struct audit_walk *walk, enum ty_audit_tree tree, 
         memcpy(damage.customer.bytes, bytes, TY_MIN(key->mv_size, sizeof(damage.customer.bytes)));
     if (tree == TY_AUDIT_REVISIONS && key->mv_size == TY_REVISION_KEY_BYTES)
         damage.number = ty_get_u64_be(bytes + sizeof(damage.customer.bytes));
+    if (tree == TY_AUDIT_IDS && key->mv_size == TY_ID_KEY_BYTES) {
+        damage.kind = bytes[4];
+        damage.part = ty_get_u32_be(bytes + 5);
+    }
     walk->audit->damage(walk->audit->context, &damage);
 }
 
@@ -147,11 +152,48 @@ static const char *visit_revision(const struct ty_audit *audit, const MDB_val *k
     return NULL;
 }
 
+static const char *visit_ids(const struct ty_audit *audit, const MDB_val *key, const MDB_val *value)
+{
+    uint64_t prefixes[TY_ID_LIST_IDS];
+    struct ty_id ids[TY_ID_PAGE_IDS];
+    const uint8_t *bytes = key->mv_data;
+    const char *problem;
+    uint32_t count;
+
+    if (key->mv_size != TY_ID_KEY_BYTES)
+        return "a key of another length than 9 bytes";
+    if (bytes[4] == TY_ID_PREFIXES) {
+        problem = ty_id_list_decode(bytes, value->mv_data, value->mv_size, prefixes, &count);
+        if (problem == NULL)
+            audit->id_list(audit->context, ty_get_u32_be(bytes), ty_get_u32_be(bytes + 5), prefixes,
+                           count);
+    } else if (bytes[4] == TY_ID_PAGE) {
+        problem = ty_id_page_decode(bytes, 0, value->mv_data, value->mv_size, ids, &count);
+        if (problem == NULL)
+            audit->id_page(audit->context, ty_get_u32_be(bytes), ty_get_u32_be(bytes + 5), ids,
+                           count);
+    } else {
+        problem = "a key that is neither a list's nor a page's";
+    }
+    return problem;
+}
+
+static const char *visit_reject_id(const struct ty_audit *audit, const MDB_val *key,
+                                   const MDB_val *value)
+{
+    (void)value; /* It has no checksum: what it leads to tells. */
+    if (key->mv_size != TY_REJECT_IDENTITY_BYTES)
+        return "a key of another length than 16 bytes";
+    audit->reject_id(audit->context, key->mv_data);
+    return NULL;
+}
+
 static const char *(*const visits[TY_AUDIT_TREES])(const struct ty_audit *audit, const MDB_val *key,
                                                    const MDB_val *value) = {
     [TY_AUDIT_SERIES] = visit_series,    [TY_AUDIT_JOURNAL] = visit_journal,
     [TY_AUDIT_BLOCKS] = visit_block,     [TY_AUDIT_REJECTS] = visit_reject,
     [TY_AUDIT_CLOSINGS] = visit_closing, [TY_AUDIT_REVISIONS] = visit_revision,
+    [TY_AUDIT_IDS] = visit_ids,          [TY_AUDIT_REJECT_IDS] = visit_reject_id,
 };
 
 /* Keys ascend; one that does not is damaged, even if its value is not. */

@@ -9,6 +9,7 @@
 #ifndef TY_STORAGE_AUDIT_H
 #define TY_STORAGE_AUDIT_H
 
+#include "storage/id_page_codec.h"
 #include "storage/reject_codec.h"
 #include "storage/store.h"
 
@@ -19,6 +20,8 @@ enum ty_audit_tree {
     TY_AUDIT_REJECTS,
     TY_AUDIT_CLOSINGS,
     TY_AUDIT_REVISIONS,
+    TY_AUDIT_IDS,
+    TY_AUDIT_REJECT_IDS,
     TY_AUDIT_TREES
 };
 
@@ -26,10 +29,13 @@ enum ty_audit_tree {
 struct ty_audit_damage {
     enum ty_audit_tree tree;
     const char *problem; /* a phrase: "checksum mismatch" */
-    uint64_t number; /* of the series, the journal value, the reject or the revision, by its key */
+    uint64_t number; /* of the series, the journal value, the reject, the revision, or the run of
+                        remembered ids, by its key */
     struct ty_uuid customer; /* of a closing or a revision, by its key */
     uint8_t level;           /* of a block: enum ty_level, or what the key has there */
     int32_t period;          /* of a block: day or month, by its key */
+    uint8_t kind;            /* of remembered ids: enum ty_id_kind, or what the key has there */
+    uint32_t part;           /* of remembered ids: number of the list or page, by its key */
     size_t length;           /* of the value */
 };
 
@@ -47,6 +53,14 @@ struct ty_audit {
     void (*closing)(void *context, const struct ty_uuid *customer, const struct ty_closed *closed);
     void (*revision)(void *context, const struct ty_uuid *customer,
                      const struct ty_revision *revision);
+    /* A list or a page of a run, named by the record or not. What the ids on a page have as arrival
+     * is the time since the second in which the first of their run arrived. */
+    void (*id_list)(void *context, uint32_t run, uint32_t list, const uint64_t *prefixes,
+                    uint32_t count);
+    void (*id_page)(void *context, uint32_t run, uint32_t page, const struct ty_id *ids,
+                    uint32_t count);
+    /* An entry of the index of rejects. */
+    void (*reject_id)(void *context, const uint8_t identity[TY_REJECT_IDENTITY_BYTES]);
     void (*damage)(void *context, const struct ty_audit_damage *damage);
     void (*progress)(void *context, uint64_t bytes); /* that were read since the last call */
 };

@@ -182,6 +182,11 @@ tally_status ty_store_keep_reject(struct ty_store *store, const struct ty_reject
                                   int64_t received_ms, uint64_t bytes_max,
                                   struct ty_rejects_record *rejects, tally_error *error);
 
+/* Whether the index leads from an identity to a reject that is there, intact, and has it. */
+tally_status ty_store_is_reject_kept(struct ty_store *store,
+                                     const uint8_t identity[TY_REJECT_IDENTITY_BYTES], bool *kept,
+                                     tally_error *error);
+
 /* ty_store_drop_rejects drops the oldest down to bytes_max, a slice at most, but never the newest;
  * updates *rejects. */
 tally_status ty_store_drop_rejects(struct ty_store *store, uint64_t bytes_max,

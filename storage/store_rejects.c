@@ -167,6 +167,13 @@ static int is_kept(struct ty_store *store, const uint8_t *identity, bool *kept)
     return 0;
 }
 
+tally_status ty_store_is_reject_kept(struct ty_store *store,
+                                     const uint8_t identity[TY_REJECT_IDENTITY_BYTES], bool *kept,
+                                     tally_error *error)
+{
+    return ty_store_fail(error, is_kept(store, identity, kept), "cannot read rejects");
+}
+
 /* Room for a value of a reject at the end of the tree. */
 static int reserve(struct ty_store *store, uint64_t seq, MDB_val *value)
 {

@@ -137,6 +137,11 @@ static void add_counts(struct verify *verify, const struct ty_verify_counts *cou
     all->partial += counts->partial;
     all->uncompared += counts->uncompared;
     all->uncompared_revisions += counts->uncompared_revisions;
+    all->id_runs += counts->id_runs;
+    all->sealed_ids += counts->sealed_ids;
+    all->uncompared_ids += counts->uncompared_ids;
+    all->id_leftovers += counts->id_leftovers;
+    all->stale_reject_ids += counts->stale_reject_ids;
     all->id_window_ms = TY_MIN(all->id_window_ms, counts->id_window_ms);
 }
 
@@ -184,6 +189,31 @@ static bool check_shard(struct verify *verify)
 
 /* --- The end --- */
 
+/* What is said only where there is something to say. */
+static void print_notes(const struct verify *verify)
+{
+    const struct ty_verify_counts *counts = &verify->counts;
+
+    if (counts->id_runs != 0)
+        printf("remembered ids: %" PRIu64 " sealed in %" PRIu64 " runs, %" PRIu64
+               " of the journal not looked for there for lack of memory\n",
+               counts->sealed_ids, counts->id_runs, counts->uncompared_ids);
+    if (counts->id_leftovers != 0)
+        printf("remembered ids: %" PRIu64
+               " values of runs that are unfinished or have gone; the server deletes them\n",
+               counts->id_leftovers);
+    if (counts->stale_reject_ids != 0)
+        printf("the index of rejects has %" PRIu64
+               " entries that lead to none: damaged once; a reject may be kept twice for it\n",
+               counts->stale_reject_ids);
+    if (counts->uncompared_revisions != 0)
+        printf("revisions compared with no others for lack of memory: %" PRIu64 "\n",
+               counts->uncompared_revisions);
+    if (counts->id_window_ms < verify->options->window_ms)
+        printf("repeated ids were looked for within %.1f hours only, for lack of memory\n",
+               (double)counts->id_window_ms / 3600000);
+}
+
 static void print_summary(const struct verify *verify, int64_t took_ms)
 {
     const struct ty_verify_counts *counts = &verify->counts;
@@ -199,12 +229,7 @@ static void print_summary(const struct verify *verify, int64_t took_ms)
     printf("days compared with the journal: %" PRIu64 " exactly, %" PRIu64
            " as far as it reaches, %" PRIu64 " left out for lack of memory\n",
            counts->exact, counts->partial, counts->uncompared);
-    if (counts->uncompared_revisions != 0)
-        printf("revisions compared with no others for lack of memory: %" PRIu64 "\n",
-               counts->uncompared_revisions);
-    if (counts->id_window_ms < verify->options->window_ms)
-        printf("repeated ids were looked for within %.1f hours only, for lack of memory\n",
-               (double)counts->id_window_ms / 3600000);
+    print_notes(verify);
     if (counts->problems == 0) {
         puts("No problems found.");
         return;
@@ -221,7 +246,8 @@ static bool print_json(const struct verify *verify)
 {
     const struct ty_verify_counts *counts = &verify->counts;
     json_t *document = json_pack(
-        "{s:b, s:I, s:O, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+        "{s:b, s:I, s:O, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+        "s:I, s:I, s:I, s:I, s:I}",
         "ok", counts->problems == 0, "problem_count", (json_int_t)counts->problems, "problems",
         verify->problems, "shards", (int)verify->shard_count, "series", (json_int_t)counts->series,
         "days", (json_int_t)counts->days, "months", (json_int_t)counts->months, "journal_values",
@@ -230,7 +256,10 @@ static bool print_json(const struct verify *verify)
         (json_int_t)counts->closings, "revisions", (json_int_t)counts->revisions,
         "revisions_uncompared", (json_int_t)counts->uncompared_revisions, "days_exact",
         (json_int_t)counts->exact, "days_partial", (json_int_t)counts->partial, "days_uncompared",
-        (json_int_t)counts->uncompared);
+        (json_int_t)counts->uncompared, "id_runs", (json_int_t)counts->id_runs, "sealed_ids",
+        (json_int_t)counts->sealed_ids, "ids_uncompared", (json_int_t)counts->uncompared_ids,
+        "id_leftovers", (json_int_t)counts->id_leftovers, "reject_ids_stale",
+        (json_int_t)counts->stale_reject_ids);
     bool ok = document != NULL && json_dumpf(document, stdout, JSON_COMPACT) == 0;
 
     putchar('\n');
@@ -348,7 +377,8 @@ const struct ty_command ty_command_verify = {
         "Reads a whole data directory that no server holds, and changes nothing in it.\n"
         "Every value is checked against its checksum and its key; days against their\n"
         "slots, months against their days, both against the events that the journal\n"
-        "still has; and that no id counts twice. Prints a line for each problem, with\n"
+        "still has; sealed ids against those; and that no id counts twice. Prints a line for each "
+        "problem, with\n"
         "the customer, workflow and period that it concerns, then what to do.\n"
         "\n"
         "A copy that 'tally backup' made while the server runs can be verified as well.\n",

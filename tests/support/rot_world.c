@@ -118,9 +118,9 @@ static void close_months(struct rot_world *rot, unsigned customer, int32_t throu
 static void refuse(struct asking *asking, const char *question, tally_status status,
                    const char *problem)
 {
-    static const char *const names[] = {"series",    "journal value", "the journal", "closing",
-                                        "revision ", " record",       "reject ",     "the stored ",
-                                        "tree",      "format version"};
+    static const char *const names[] = {
+        "series",  "journal value", "the journal", "closing",        "revision ",     " record",
+        "reject ", "the stored ",   "tree",        "format version", "remembered ids"};
     bool is_named = false;
 
     for (size_t i = 0; i < TY_COUNT_OF(names); i++)
@@ -322,21 +322,34 @@ static void check_closed(struct asking *asking)
     }
 }
 
-/* The ids of the window are known, those before it are not asked for. */
+static void check_id(struct asking *asking, size_t i)
+{
+    struct rot_world *rot = asking->rot;
+    tally_result result;
+    tally_status status = ty_world_commit(&rot->world, &rot->events[i], 1, &result);
+
+    if (status != TALLY_OK)
+        refuse(asking, "a known id", status, rot->world.problem);
+    else if (result != TALLY_DUPLICATE)
+        wrong(asking, "a known id");
+}
+
+/* The ids of the window are known, sealed or not: all at once, or, where some cannot be told, each.
+ * Those before it are not asked for. */
 static void check_ids(struct asking *asking)
 {
     struct rot_world *rot = asking->rot;
-    size_t last = rot->event_count;
+    size_t count = 9 * PER_COMMIT, first = rot->event_count - count;
+    tally_result results[9 * PER_COMMIT];
 
-    for (size_t i = last - 9 * PER_COMMIT; i < last; i += 23) {
-        tally_result result;
-        tally_status status = ty_world_commit(&rot->world, &rot->events[i], 1, &result);
-
-        if (status != TALLY_OK)
-            refuse(asking, "a known id", status, rot->world.problem);
-        else if (result != TALLY_DUPLICATE)
-            wrong(asking, "a known id");
+    if (ty_world_commit(&rot->world, &rot->events[first], count, results) != TALLY_OK) {
+        for (size_t i = 0; i < count; i++)
+            check_id(asking, first + i);
+        return;
     }
+    for (size_t i = 0; i < count; i++)
+        if (results[i] != TALLY_DUPLICATE)
+            wrong(asking, "a known id");
 }
 
 /* A new event for every series, on a day that it has used and on one that it may not have. */
@@ -414,6 +427,7 @@ unsigned rot_world_ask(struct rot_world *rot, const char *what, bool again)
         if (open_shard(&asking)) {
             check_totals(&asking);
             check_closed(&asking);
+            check_ids(&asking);
         }
         memcpy(rot->days, days, sizeof(rot->days));
         memcpy(rot->months, months, sizeof(rot->months));
@@ -430,6 +444,7 @@ void rot_world_init(struct rot_world *rot)
 
     memset(rot, 0, sizeof(*rot));
     ty_world_init(&rot->world);
+    rot->world.options.dedup_seal_ids = ROT_SEAL_IDS;
     ty_world_open(&rot->world);
     send(rot, ROT_EVENTS - HIDDEN);
     close_months(rot, 1, DECEMBER);
@@ -439,6 +454,7 @@ void rot_world_init(struct rot_world *rot)
     ty_world_open(&rot->world);
     send(rot, ROT_EVENTS);
     keep_rejects(rot);
+    TY_ASSERT(ty_id_index_gauges(rot->world.shard->ids).runs >= 2);
     TY_ASSERT(read_logs(rot, &rot->journal_hash, &rot->reject_hash, &reject_status, &error,
                         &reject_error) == TALLY_OK);
     TY_ASSERT(reject_status == TALLY_OK);

@@ -15,6 +15,7 @@
 #define ROT_MONTHS    3  /* December 2022 to February 2023 */
 #define ROT_DAYS      90 /* of them */
 #define ROT_EVENTS    420
+#define ROT_SEAL_IDS  50 /* and a little more in a run: some of the ids are sealed, some not */
 
 struct rot_world {
     struct ty_world world;
@@ -31,8 +32,8 @@ struct rot_world {
     unsigned wrong;                         /* answers, since it was made */
 };
 
-/* Makes the shard, with events in blocks, events only the journal has, closed months, and rejects;
- * closed. Aborts where that fails. */
+/* Makes the shard, with events in blocks, events only the journal has, closed months, sealed ids,
+ * rejects; closed. Aborts where that fails. */
 void rot_world_init(struct rot_world *rot);
 void rot_world_fini(struct rot_world *rot);
 

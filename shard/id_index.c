@@ -192,13 +192,20 @@ static uint64_t sealed_ids(const struct ty_sealed_runs *all)
     return ids;
 }
 
-uint64_t ty_id_index_room(const struct ty_id_index *index)
+/* How many ids may be in runs: half of the memory is theirs, and what the newest leave. */
+static uint64_t ids_allowed(const struct ty_id_index *index)
 {
     uint64_t most = index->options.bytes_max, newest = ty_dedup_gauges(index->newest).bytes;
     uint64_t allowed = TY_MAX(most / 2, most - TY_MIN(most, newest));
-    uint64_t ids = (uint64_t)((double)allowed / TY_ID_MAP_BYTES);
 
-    return ids - TY_MIN(ids, sealed_ids(&index->next));
+    return (uint64_t)((double)allowed / TY_ID_MAP_BYTES);
+}
+
+uint64_t ty_id_index_room(const struct ty_id_index *index)
+{
+    uint64_t allowed = ids_allowed(index);
+
+    return allowed - TY_MIN(allowed, sealed_ids(&index->next));
 }
 
 struct ty_id_gauges ty_id_index_gauges(const struct ty_id_index *index)
@@ -286,11 +293,13 @@ void ty_id_index_drop_oldest(struct ty_id_index *index)
     memmove(&all->runs[0], &all->runs[1], all->count * sizeof(all->runs[0]));
 }
 
-/* Runs whose ids have all left the window go. An arrival may have been rounded up by a second. */
-static void drop_expired(struct ty_id_index *index)
+/* Runs whose ids have all left the window go: an arrival may have been rounded up by a second. So
+ * do those for which there is no memory any more, after a start with less. */
+static void drop_runs(struct ty_id_index *index)
 {
     while (index->next.count > 0 &&
-           !ty_is_remembered(index, index->next.runs[0].record.last_ms + 1000))
+           (!ty_is_remembered(index, index->next.runs[0].record.last_ms + 1000) ||
+            ids_allowed(index) < sealed_ids(&index->next)))
         ty_id_index_drop_oldest(index);
 }
 
@@ -361,7 +370,7 @@ tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, uint
     *done = 0;
     index->next = index->current;
     index->working = true;
-    drop_expired(index);
+    drop_runs(index);
     status = ty_id_seal_step(index, sealed, done, error);
     purge_map(index, sealed);
     if (status == TALLY_OK)

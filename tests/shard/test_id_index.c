@@ -335,6 +335,14 @@ Test(id_index, shortens_the_window_when_filters_outgrow_their_memory)
     close_index(model);
     open_index(model);
     cr_assert_eq(ty_id_index_gauges(model->index).window_ms, gauges.window_ms);
+    cr_assert_gt(ty_id_index_gauges(model->index).runs, 1u);
+    close_index(model);
+    model->options.bytes_max = 0; /* No run fits any more. */
+    open_index(model);
+    work_off(model);
+    cr_assert_eq(ty_id_index_gauges(model->index).runs, 0u);
+    cr_assert_lt(ty_id_index_gauges(model->index).window_ms, gauges.window_ms);
+    check_no_leftovers(model);
     finish(model);
 }
 

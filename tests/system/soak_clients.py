@@ -19,6 +19,7 @@ from tallyd import list_target, usage_target
 PROBE = ("e0000000-0000-4000-8000-000000000001", "e1000000-0000-4000-8000-000000000001")
 DYING = ("dead0000-0000-4000-8000-000000000001", "dead1000-0000-4000-8000-000000000001")
 STALLED_MAX = 30
+IDLE_SECONDS_MAX = 20  # of a connection that is used again; the server closes it after 60
 
 
 class World:
@@ -73,10 +74,13 @@ class World:
     def attempt(self, method, target, body, headers):
         if self.server.address is None:
             raise LookupError("the server does not listen yet")
-        # The port of a new server may be that of the one before.
-        if getattr(self.local, "restarts", None) != self.restarts:
+        # The port of a new server may be that of the one before, and one closes what is idle.
+        now = time.monotonic()
+        if (getattr(self.local, "restarts", None) != self.restarts or
+                now - self.local.asked > IDLE_SECONDS_MAX):
             self.server._forget_connection()
             self.local.restarts = self.restarts
+        self.local.asked = now
         return self.server.request(method, target, body, headers)
 
 

@@ -356,7 +356,7 @@ static const struct ty_flag flags[] = {
     {.name = "dedup-window",
      .kind = TY_FLAG_DURATION,
      .value = "TIME",
-     .help = "the server's: an id that counts twice within it is a problem (24h); 0: none is",
+     .help = "the server's: an id that counts twice within it is a problem (35d); 0: none is",
      AT(window_ms)},
     {.name = "memory",
      .kind = TY_FLAG_SIZE,

@@ -198,8 +198,20 @@ uint64_t ty_dedup_log_append(struct ty_dedup_log *log, const struct ty_key *key,
     return log->head - 1;
 }
 
+/* The place of the newest record is free again, and its chunk if that is empty now. */
+static void take_back_newest(struct ty_dedup_log *log)
+{
+    if (--log->head % TY_DEDUP_CHUNK_RECORDS == 0)
+        log->free_slots[log->free_count++] =
+            log->chunk_slots[log->head / TY_DEDUP_CHUNK_RECORDS & log->chunk_mask];
+}
+
 void ty_dedup_log_void(struct ty_dedup_log *log, uint64_t position)
 {
+    uint64_t end = TY_MAX(log->oldest, tick_at(log, log->newest_tick)->first);
+
     *ty_dedup_log_at(log, position) = (struct ty_dedup_record){0};
     log->entries--;
+    while (log->head > end && ty_dedup_is_void(ty_dedup_log_at(log, log->head - 1)))
+        take_back_newest(log);
 }

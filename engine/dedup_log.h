@@ -70,7 +70,8 @@ int64_t ty_dedup_log_arrived_ms(const struct ty_dedup_log *log, uint64_t positio
 /* Appends a record that counts and returns its position. A full log forgets its oldest. */
 uint64_t ty_dedup_log_append(struct ty_dedup_log *log, const struct ty_key *key, uint64_t content);
 
-/* Makes a record void: it no longer counts, but keeps its place. */
+/* Makes a record void: it no longer counts, but keeps its place, unless nothing behind it counts:
+ * commits that fail again and again must not push out what is remembered. */
 void ty_dedup_log_void(struct ty_dedup_log *log, uint64_t position);
 
 /* Whether a record was taken back or replaced. */

@@ -7,34 +7,58 @@
 #define BUCKET_IDS_MAX  16 /* on average; then buckets double */
 #define BUCKET_BITS_MAX 16
 #define PAGE            4096
+#define PART_SLACK      1024 /* ids that a part may have more than others, and some */
+#define IDS_MAX         UINT64_C(4000000000)
+
+static size_t part_bytes(unsigned bucket_bits, uint32_t count)
+{
+    return (((size_t)1 << bucket_bits) + 1) * sizeof(uint32_t) + (size_t)count * 3;
+}
+
+static uint8_t bits_for(uint64_t ids)
+{
+    uint8_t bits = 0;
+
+    while (bits < BUCKET_BITS_MAX && (ids / TY_ID_MAP_PARTS) >> bits > BUCKET_IDS_MAX)
+        bits++;
+    return bits;
+}
+
+bool ty_id_map_init(struct ty_id_map *map, uint64_t ids_max)
+{
+    uint64_t all = TY_MIN(ids_max, IDS_MAX) / 2 * 3;
+    /* Parts are of nearly the same size, the more so the larger they are. */
+    uint32_t most = (uint32_t)(all / TY_ID_MAP_PARTS * 9 / 8 + PART_SLACK);
+    void *memory;
+
+    *map = (struct ty_id_map){.stride = (part_bytes(bits_for(all), most) + 7) / 8 * 8};
+    memory = mmap(NULL, map->stride * TY_ID_MAP_PARTS, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    map->memory = memory;
+    return true;
+}
 
 void ty_id_map_fini(struct ty_id_map *map)
 {
-    for (unsigned i = 0; i < TY_ID_MAP_PARTS; i++)
-        if (map->parts[i].memory != NULL)
-            munmap(map->parts[i].memory, map->parts[i].bytes);
+    if (map->memory != NULL)
+        munmap(map->memory, map->stride * TY_ID_MAP_PARTS);
     free(map->scratch);
     *map = (struct ty_id_map){0};
 }
 
 void ty_id_map_begin(struct ty_id_map *map, uint8_t slot, uint64_t ids)
 {
-    uint8_t bits = map->most_bits;
+    uint8_t bits = TY_MAX(map->most_bits, bits_for(ids));
 
     TY_ASSERT(slot < TY_ID_MAP_SLOTS);
-    while (bits < BUCKET_BITS_MAX && (ids / TY_ID_MAP_PARTS) >> bits > BUCKET_IDS_MAX)
-        bits++;
     if (map->count == 0)
         map->least_bits = bits;
     map->most_bits = map->slot_bits[slot] = bits;
 }
 
 /* --- A part's memory --- */
-
-static size_t part_bytes(unsigned bucket_bits, uint32_t count)
-{
-    return (((size_t)1 << bucket_bits) + 1) * sizeof(uint32_t) + (size_t)count * 3;
-}
 
 /* The places of a part's arrays in some memory. */
 struct view {
@@ -65,23 +89,24 @@ static bool reserve_scratch(struct ty_id_map *map, size_t bytes)
     return true;
 }
 
-/* Makes a part's memory as large as that, in whole pages: parts grow a little at a time, and the
- * allocator's holes would add up. */
+/* Pages of the kernel that a part does not use any more go back, where those are whole ones. */
+static void give_back(const struct ty_id_map_part *part, size_t bytes)
+{
+    uintptr_t from = ((uintptr_t)part->memory + bytes + PAGE - 1) / PAGE * PAGE;
+    uintptr_t to = ((uintptr_t)part->memory + part->bytes) / PAGE * PAGE;
+
+    if (from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+/* Makes a part's memory as large as that; false: there is no room. */
 static bool resize(struct ty_id_map *map, struct ty_id_map_part *part, size_t bytes)
 {
-    void *memory;
-
-    bytes = (bytes + PAGE - 1) / PAGE * PAGE;
-    if (bytes == part->bytes)
-        return true;
-    if (part->memory == NULL)
-        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    else
-        memory = mremap(part->memory, part->bytes, bytes, MREMAP_MAYMOVE);
-    if (memory == MAP_FAILED)
+    if (bytes > map->stride)
         return false;
+    part->memory = map->memory + (size_t)(part - map->parts) * map->stride;
+    give_back(part, bytes);
     map->bytes += bytes - part->bytes;
-    part->memory = memory;
     part->bytes = bytes;
     return true;
 }
@@ -170,7 +195,7 @@ static bool replace(struct ty_id_map *map, struct ty_id_map_part *part, struct v
         return false;
     to = view_of(part->memory, map->most_bits, count);
     memcpy(to.first, from.first, (((size_t)1 << map->most_bits) + 1) * sizeof(*to.first));
-    memcpy(to.tags, from.tags, count * sizeof(*to.tags));
+    memcpy(to.tags, from.tags, count * sizeof(*to.tags)); /* never NULL: the scratch memory's */
     memcpy(to.slots, from.slots, count);
     map->count += (uint64_t)count - part->count;
     part->count = count;
@@ -189,7 +214,8 @@ static bool rebuild(struct ty_id_map *map, struct ty_id_map_part *part,
     if (all == NULL)
         return false;
     kept = spread_out(part, dead, all);
-    memcpy(all + kept, entries, count * sizeof(*all));
+    if (count > 0)
+        memcpy(all + kept, entries, count * sizeof(*all));
     distribute(all, kept + count, map->most_bits, to);
     free(all);
     return replace(map, part, to, kept + count);
@@ -226,7 +252,7 @@ bool ty_id_map_find(const struct ty_id_map *map, const struct ty_key *key, uint3
     const uint8_t *slots;
     uint16_t tag, known;
 
-    if (part->memory == NULL)
+    if (part->count == 0)
         return false;
     first = ty_id_map_first(part, rest);
     end = first[1];

@@ -27,15 +27,17 @@
 /* A part's memory: where each bucket begins (and, behind the last, where that ends), the bits of
  * each id, the slot of each id; the ids of a bucket side by side. */
 struct ty_id_map_part {
-    char *memory; /* NULL: no ids */
-    size_t bytes;
+    char *memory; /* NULL: no ids yet */
+    size_t bytes; /* that are used of it */
     uint32_t count;
     uint8_t bucket_bits;
 };
 
 struct ty_id_map {
     struct ty_id_map_part parts[TY_ID_MAP_PARTS];
-    uint64_t bytes;
+    char *memory; /* one mapping, with a stretch for each part; touched as it is needed */
+    size_t stride;
+    uint64_t bytes; /* of all parts */
     uint64_t count;
     /* How many bits chose the bucket when a slot's ids came in; the least of all, and the most. */
     uint8_t slot_bits[TY_ID_MAP_SLOTS];
@@ -60,7 +62,9 @@ struct ty_id_map_entry {
     uint8_t slot;
 };
 
-/* All zero is a valid, empty map. */
+/* ty_id_map_init reserves address space, not memory, for so many ids, and half as many that are
+ * dead or coming. False: there is none. ty_id_map_fini() takes a map of zeros, too. */
+bool ty_id_map_init(struct ty_id_map *map, uint64_t ids_max);
 void ty_id_map_fini(struct ty_id_map *map);
 
 /* ty_id_map_begin begins the ids of a slot: parts will have about so many ids in all, the new ones
@@ -68,8 +72,8 @@ void ty_id_map_fini(struct ty_id_map *map);
 void ty_id_map_begin(struct ty_id_map *map, uint8_t slot, uint64_t ids);
 
 /* ty_id_map_rewrite adds entries to a part and takes those away whose slot is dead. Entries ascend
- * by their rest; into an empty part they may come in any order. False: no memory, nothing changed.
- */
+ * by their rest; into an empty part they may come in any order. False: no memory, or no
+ * room, and nothing changed. */
 bool ty_id_map_rewrite(struct ty_id_map *map, unsigned part, const struct ty_id_map_entry *entries,
                        uint32_t count, const bool dead[TY_ID_MAP_SLOTS]);
 

@@ -344,13 +344,20 @@ typedef struct tally_revision {
  * tally_revisions: what changed in closed months of a customer, the oldest first.
  *
  *   after      0, or the number of the last revision that is known already.
- *   revisions  Filled on TALLY_OK with an array to be freed by tally_free(); may be NULL when
- * *count is 0. count      Filled with its length, TALLY_REVISIONS_MAX at most: call again with the
- * last one's number while it is less than closed->revisions. closed     Filled on TALLY_OK: as of
- * the same moment. May be NULL. error      May be NULL. Filled on every result but TALLY_OK.
  *
- * Of one series and month each revision goes on where the one before ended. A customer never seen
- * has none. Threads: any number; never waits for a writer.
+ *   revisions  Filled on TALLY_OK with an array to be freed by tally_free(); may be NULL when
+ *              *count is 0.
+ *
+ *   count      Filled with its length, TALLY_REVISIONS_MAX at most: call again with the last one's
+ *              number while it is less than closed->revisions.
+ *
+ *   closed     Filled on TALLY_OK: as of the same moment. May be NULL.
+ *
+ *   error      May be NULL. Filled on every result but TALLY_OK.
+ *
+ * Of one series and month each revision goes on where the one before ended. A revision is listed
+ * from its commit on, a moment before tally_usage() returns the total that it tells of. A customer
+ * never seen has none. Threads: any number; never waits for a writer.
  * Returns: TALLY_OK, TALLY_BUSY (too many readers at once), TALLY_NO_MEMORY, TALLY_FAILED,
  * TALLY_CORRUPT (a revision that is damaged is named; the ones behind it can be had with `after`)
  * or TALLY_IO.

@@ -13,7 +13,7 @@
 #define MONTHS_PRESSED 256   /* when hot totals outgrow their memory */
 #define MONTHS_IDLE    1024  /* by a commit without events */
 #define MONTHS_PART    64    /* the part of all dirty months that a commit writes at most */
-#define IDS_IDLE       32768 /* a commit without events seals and merges for so many */
+#define IDS_IDLE       32768 /* a commit without events seals as for so many */
 #define TRIMMED_MAX    8     /* journal values deleted by a commit: twice what it adds, and more */
 #define DAMAGED_MAX    8     /* damaged journal values in a row that trimming looks past */
 #define SPACE_CHECK_NS INT64_C(100000000)
@@ -306,8 +306,9 @@ static tally_status maintain_once(struct ty_shard *shard, bool everything, bool 
     if (status == TALLY_OK && months)
         status =
             ty_shard_write_months(shard, &state, state.last_sequence + 1, everything, &written);
-    if (status == TALLY_OK && months && shard->ids != NULL && !shard->full)
-        status = ty_id_index_work(shard->ids, IDS_IDLE, &sealed, &shard->error);
+    if (status == TALLY_OK && shard->ids != NULL)
+        status =
+            ty_id_index_work(shard->ids, IDS_IDLE, months && !shard->full, &sealed, &shard->error);
     *done = trimmed + written + dropped + sealed;
     if (status == TALLY_OK && *done != 0)
         status = ty_store_put_state(shard->store, &state, &shard->error);

@@ -327,7 +327,8 @@ static tally_status fill_transaction(struct ty_shard *shard, struct ty_state_rec
     if (status == TALLY_OK)
         status = ty_shard_trim(shard, state, commit->arrival_ms, &commit->trimmed);
     if (status == TALLY_OK && shard->ids != NULL)
-        status = ty_id_index_work(shard->ids, commit->candidate_count, &sealed, &shard->error);
+        status =
+            ty_id_index_work(shard->ids, commit->candidate_count, true, &sealed, &shard->error);
     if (status == TALLY_OK)
         status = ty_store_put_state(shard->store, state, &shard->error);
     return status;

@@ -6,7 +6,7 @@
 #include "shard/id_index_internal.h"
 
 /* Work is done faster than ids arrive, also for the last of a burst. */
-#define SEALED_PER_ACCEPTED 3
+#define SEALED_PER_ACCEPTED 5 /* with as many ids in the map as there may be, too */
 #define SWEPT_PER_ACCEPTED  6 /* ids; they are deleted by values */
 #define IDS_MIN             2048
 #define RUNS_WANTED         128 /* that all memory is divided into, when there is much of it */
@@ -37,8 +37,9 @@ struct ty_id_index *ty_id_index_new(const struct ty_id_index_options *options,
     index->current.forgotten_until_ms = INT64_MIN;
     index->arrival_ms = INT64_MIN / 2;
     index->newest = ty_dedup_new(options->window_ms, options->bytes_max / 2);
-    if (index->newest == NULL) {
-        free(index);
+    if (index->newest == NULL ||
+        !ty_id_map_init(&index->map, (uint64_t)((double)options->bytes_max / TY_ID_MAP_BYTES))) {
+        ty_id_index_free(index);
         return NULL;
     }
     index->options.seal_ids = seal_ids(index);
@@ -143,8 +144,8 @@ static uint32_t first_page(const struct ty_sealed_run *run, uint32_t bits)
 
 /* Looks at the pages of a run that can have the id: one, but when keys begin alike. */
 static tally_status find_in_run(const struct ty_id_index *index, const struct ty_sealed_run *run,
-                                const struct ty_key *key, uint64_t content,
-                                enum ty_dedup_answer *answer, tally_error *error)
+                                const struct ty_key *key, bool *known, struct ty_id *latest,
+                                tally_error *error)
 {
     uint32_t bits = (uint32_t)(key->high >> 32), count = ty_id_run_pages(&run->record);
     uint32_t page = first_page(run, bits);
@@ -157,8 +158,11 @@ static tally_status find_in_run(const struct ty_id_index *index, const struct ty
         status = ty_store_find_id(index->store, &run->record, page, key, &found, &id, error);
         if (status != TALLY_OK)
             return status;
-        if (found && ty_is_remembered(index, id.arrived_ms))
-            *answer = id.content == content ? TY_DEDUP_SAME : TY_DEDUP_CONFLICT;
+        if (found && ty_is_remembered(index, id.arrived_ms) &&
+            (!*known || id.arrived_ms > latest->arrived_ms)) {
+            *latest = id;
+            *known = true;
+        }
     }
     return status;
 }
@@ -167,17 +171,23 @@ tally_status ty_id_index_find(const struct ty_id_index *index, const struct ty_k
                               uint64_t content, enum ty_dedup_answer *answer, tally_error *error)
 {
     tally_status status = TALLY_OK;
+    struct ty_id latest = {.content = 0};
+    bool known = false;
     uint32_t at = 0;
     uint8_t slot;
 
     *answer = ty_dedup_find(index->newest, key, content);
-    while (*answer == TY_DEDUP_NEW && status == TALLY_OK &&
-           ty_id_map_find(&index->map, key, &at, &slot)) {
+    if (*answer != TY_DEDUP_NEW)
+        return TALLY_OK;
+    /* More than one run may have it: it came again when the window was shorter, or off. */
+    while (status == TALLY_OK && ty_id_map_find(&index->map, key, &at, &slot)) {
         uint8_t run = index->run_of_slot[slot];
 
         if (run != TY_ID_RUNS_MAX)
-            status = find_in_run(index, &index->current.runs[run], key, content, answer, error);
+            status = find_in_run(index, &index->current.runs[run], key, &known, &latest, error);
     }
+    if (known)
+        *answer = latest.content == content ? TY_DEDUP_SAME : TY_DEDUP_CONFLICT;
     return status;
 }
 
@@ -259,13 +269,21 @@ void ty_map_pass_end(struct ty_id_index *index)
     index->dead_ids = index->map.count - TY_MIN(index->map.count, sealed_ids(&index->next));
 }
 
+static bool has_dead(const struct ty_id_index *index)
+{
+    for (unsigned i = 0; i < TY_ID_MAP_SLOTS; i++)
+        if (index->dead[i])
+            return true;
+    return false;
+}
+
 /* A pass without a run, where the next one with a run may be far, or cannot begin. It changes
  * nothing that is stored. */
 static void purge_map(struct ty_id_index *index, uint64_t ids)
 {
     uint8_t slot;
 
-    if (index->seal.active)
+    if (index->seal.active || (!index->pass.active && !has_dead(index)))
         return;
     if (!index->pass.active && index->dead_ids * 4 <= index->map.count &&
         ty_id_index_free_slot(index, &slot))
@@ -328,7 +346,6 @@ static tally_status sweep(struct ty_id_index *index, uint32_t most, uint64_t *do
             return status;
         if (run == TY_ID_RUN_NONE || run < index->sweep_from) {
             index->sweeping = false;
-            index->swept = true;
         } else if (is_in_use(index, run)) {
             index->sweep_from = run + 1;
         } else {
@@ -360,24 +377,26 @@ static bool has_changed(const struct ty_id_index *index)
     return index->seal.finished || index->next.count != index->current.count;
 }
 
-tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, uint64_t *done,
-                              tally_error *error)
+tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, bool may_seal,
+                              uint64_t *done, tally_error *error)
 {
     uint64_t sealed = accepted * SEALED_PER_ACCEPTED + IDS_MIN;
     uint64_t swept = (accepted * SWEPT_PER_ACCEPTED + IDS_MIN) / TY_ID_PAGE_IDS;
-    tally_status status;
+    tally_status status = TALLY_OK;
 
     *done = 0;
     index->next = index->current;
     index->working = true;
     drop_runs(index);
-    status = ty_id_seal_step(index, sealed, done, error);
+    if (may_seal)
+        status = ty_id_seal_step(index, sealed, done, error);
     purge_map(index, sealed);
     if (status == TALLY_OK)
         status = sweep(index, (uint32_t)swept, done, error);
     /* The record is there before the first value is, so that its loss is seen. */
     if (status == TALLY_OK && (has_changed(index) || (*done > 0 && !index->recorded))) {
         ++*done;
+        index->recording = true;
         status = put_record(index, error);
     }
     return status;
@@ -424,9 +443,11 @@ void ty_id_index_committed(struct ty_id_index *index)
     if (!index->working)
         return;
     index->working = false;
+    index->recorded |= index->recording;
+    index->recording = false;
+    index->swept |= !index->sweeping;
     if (!has_changed(index))
         return;
-    index->recorded = true;
     index->seals += index->seal.finished;
     index->seal.forgetting |= index->seal.finished;
     index->seal.finished = false;
@@ -440,7 +461,7 @@ void ty_id_index_reverted(struct ty_id_index *index)
 {
     if (!index->working)
         return;
-    index->working = index->seal.finished = false;
+    index->working = index->recording = index->seal.finished = false;
     ty_id_seal_abort(index);
     let_go(index, &index->next, &index->current);
     sweep_again(index);

@@ -9,8 +9,8 @@
  * left the window, and each id counts only as long as it is in the window itself.
  *
  * Sealing and deleting are done in slices of ordinary commits: ty_id_index_work() in the
- * transaction, then ty_id_index_committed() or ty_id_index_reverted(). What fails there costs
- * nothing but the work.
+ * transaction, then ty_id_index_committed() or ty_id_index_reverted(). A lack of memory for it is
+ * no error: the work is given up and begun again later.
  *
  * Threads: only the shard's writer.
  */
@@ -68,12 +68,13 @@ tally_status ty_id_index_find(const struct ty_id_index *index, const struct ty_k
 
 /*
  * ty_id_index_work does a slice of what is due, within a transaction and before its ids are added
- * by the next: it keeps up with commits of `accepted` ids each. *done is 0 when nothing was due.
+ * by the next: it keeps up with commits of `accepted` ids each. Without `may_seal`, for lack of
+ * space, it only deletes. *done is 0 when nothing was due.
  * TALLY_OK; otherwise the transaction must be aborted: TALLY_FULL, TALLY_NO_MEMORY, TALLY_IO.
  * Then exactly one of the two others.
  */
-tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, uint64_t *done,
-                              tally_error *error);
+tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, bool may_seal,
+                              uint64_t *done, tally_error *error);
 void ty_id_index_committed(struct ty_id_index *index);
 void ty_id_index_reverted(struct ty_id_index *index);
 

@@ -54,6 +54,7 @@ struct ty_id_index {
     struct ty_sealed_runs next;           /* as the transaction will leave it */
     bool working;                         /* a transaction has a slice */
     bool recorded;                        /* there is a record */
+    bool recording;                       /* in the transaction */
     struct ty_id_map map;                 /* of current runs, and of slots that do not count */
     uint8_t run_of_slot[TY_ID_MAP_SLOTS]; /* in `current`; TY_ID_RUNS_MAX: none */
     bool dead[TY_ID_MAP_SLOTS];           /* the map has ids of it, and it has no run any more */

@@ -114,8 +114,10 @@ static tally_status seal_part(struct ty_id_index *index, uint64_t *spent, tally_
     tally_status status = TALLY_OK;
     uint32_t count;
 
-    if (!reserve(seal, ty_dedup_part_max(index->newest, part)))
-        return ty_fail(error, TALLY_NO_MEMORY, "no memory to seal remembered ids");
+    if (!reserve(seal, ty_dedup_part_max(index->newest, part))) {
+        ty_id_seal_abort(index);
+        return TALLY_OK;
+    }
     count = ty_dedup_collect(index->newest, &seal->span, part, seal->ids);
     for (uint32_t i = 0; i < count && status == TALLY_OK; i++) {
         seal->entries[i] = (struct ty_id_map_entry){.rest = ty_id_map_rest_of(&seal->ids[i].key),
@@ -123,8 +125,10 @@ static tally_status seal_part(struct ty_id_index *index, uint64_t *spent, tally_
         status = put_id(index, &seal->ids[i], error);
     }
     if (status == TALLY_OK &&
-        !ty_id_map_rewrite(&index->map, part, seal->entries, count, index->pass.dead))
-        status = ty_fail(error, TALLY_NO_MEMORY, "no memory for the map of remembered ids");
+        !ty_id_map_rewrite(&index->map, part, seal->entries, count, index->pass.dead)) {
+        ty_id_seal_abort(index);
+        return TALLY_OK;
+    }
     index->pass.part++;
     *spent +=
         count * PARTS_PER_ID + index->map.parts[part].count * PARTS_PER_ID / MAPPED_PER_ID + 1;
@@ -142,6 +146,16 @@ static void note_forgotten(struct ty_id_index *index)
     index->next.forgotten_until_ms = TY_MAX(index->next.forgotten_until_ms, until_ms);
 }
 
+/* In its place by age: mostly the last, but where shards were put together. */
+static void add_run(struct ty_sealed_runs *all, const struct ty_sealed_run *run)
+{
+    uint32_t at = all->count++;
+
+    for (; at > 0 && all->runs[at - 1].record.last_ms > run->record.last_ms; at--)
+        all->runs[at] = all->runs[at - 1];
+    all->runs[at] = *run;
+}
+
 static tally_status finish(struct ty_id_index *index, tally_error *error)
 {
     struct ty_seal *seal = &index->seal;
@@ -155,7 +169,7 @@ static tally_status finish(struct ty_id_index *index, tally_error *error)
     seal->finished = true;
     note_forgotten(index);
     index->next.sealed_sequence = seal->span.sequence;
-    index->next.runs[index->next.count++] = seal->run;
+    add_run(&index->next, &seal->run);
     ty_map_pass_end(index);
     return TALLY_OK;
 }
@@ -171,10 +185,11 @@ tally_status ty_id_seal_step(struct ty_id_index *index, uint64_t ids, uint64_t *
         seal->forgetting = !ty_dedup_forget(index->newest, &seal->span, ids);
     if (seal->forgetting || (!seal->active && !begin(index)))
         return TALLY_OK;
-    while (status == TALLY_OK && spent < ids * PARTS_PER_ID && index->pass.part < TY_ID_MAP_PARTS)
+    while (status == TALLY_OK && seal->active && spent < ids * PARTS_PER_ID &&
+           index->pass.part < TY_ID_MAP_PARTS)
         status = seal_part(index, &spent, error);
     *done += spent;
-    if (status == TALLY_OK && index->pass.part == TY_ID_MAP_PARTS)
+    if (status == TALLY_OK && seal->active && index->pass.part == TY_ID_MAP_PARTS)
         status = finish(index, error);
     return status;
 }
@@ -184,6 +199,8 @@ void ty_id_seal_abort(struct ty_id_index *index)
     if (!index->seal.active)
         return;
     index->seal.active = index->pass.active = false;
+    index->sweeping = true;
+    index->sweep_from = 0;
     index->dead[index->seal.run.slot] = true;
     index->dead_ids += index->seal.run.record.count;
     free(index->seal.run.pages);

@@ -65,7 +65,7 @@ static uint8_t *put_u32(uint8_t *out, uint32_t value)
     return out;
 }
 
-/* Whole seconds since 1970, so that they stay what they are when runs are merged. */
+/* Whole seconds since 1970, as good for every run. */
 static int64_t second_behind(int64_t ms)
 {
     return (ms + SECOND_MS - 1) / SECOND_MS;

@@ -423,3 +423,27 @@ Test(dedup, few_ids_over_a_long_time_are_collected_too)
     cr_assert_eq(span.count, span.sequence);
     ty_dedup_free(dedup);
 }
+
+/* A disk that is full for hours: every try adds ids and takes them back. What was acknowledged
+ * before must not be pushed out by that, or its retries would count. */
+Test(dedup, commits_that_fail_push_nothing_out)
+{
+    struct ty_dedup *dedup = ty_dedup_new(1000000, 1); /* room for some thousand ids */
+    uint64_t room = ty_dedup_ids_max(dedup);
+
+    ty_dedup_advance(dedup, START_MS, 1);
+    add_numbers(dedup, 0, room / 2);
+    for (int64_t n = 0; n < 200; n++) {
+        ty_dedup_advance(dedup, START_MS + n * 700, 2);
+        add_numbers(dedup, room, 3000);
+        for (uint64_t i = room; i < room + 3000; i++) {
+            struct ty_key key = numbered_key(i);
+
+            ty_dedup_remove(dedup, &key);
+        }
+    }
+    cr_assert_eq(first_known(dedup, room / 2), 0u);
+    cr_assert_eq(ty_dedup_gauges(dedup).forgotten_early, 0u);
+    cr_assert_eq(ty_dedup_gauges(dedup).entries, room / 2);
+    ty_dedup_free(dedup);
+}

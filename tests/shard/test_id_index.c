@@ -164,7 +164,7 @@ static void commit(struct model *model, bool fails)
         id->arrived_ms = model->now_ms;
         cr_assert(ty_id_index_add(model->index, &id->key, id->content));
     }
-    assert_ok(ty_id_index_work(model->index, count, &done, &problem));
+    assert_ok(ty_id_index_work(model->index, count, true, &done, &problem));
     if (!fails) {
         assert_ok(ty_store_commit(model->store, &problem));
         ty_id_index_committed(model->index);
@@ -197,7 +197,7 @@ static void commit_new(struct model *model)
         cr_assert(ty_id_index_add(model->index, &id->key, id->content));
         added++;
     }
-    assert_ok(ty_id_index_work(model->index, 30, &done, &problem));
+    assert_ok(ty_id_index_work(model->index, 30, true, &done, &problem));
     assert_ok(ty_store_commit(model->store, &problem));
     ty_id_index_committed(model->index);
 }
@@ -209,7 +209,7 @@ static void work_off(struct model *model)
 
     while (done != 0) {
         assert_ok(ty_store_begin(model->store, &problem));
-        assert_ok(ty_id_index_work(model->index, 100, &done, &problem));
+        assert_ok(ty_id_index_work(model->index, 100, true, &done, &problem));
         assert_ok(ty_store_commit(model->store, &problem));
         ty_id_index_committed(model->index);
     }
@@ -301,6 +301,35 @@ Test(id_index, what_left_the_window_leaves_the_disk)
     assert_ok(ty_store_begin(model->store, &problem));
     assert_ok(ty_store_next_id_run(model->store, 0, &run, &problem));
     cr_assert_eq(run, TY_ID_RUN_NONE);
+    finish(model);
+}
+
+/* A full disk takes no new runs, but gets rid of old ones: that is what makes room. */
+Test(id_index, deletes_also_when_there_is_no_space_to_seal)
+{
+    struct model *model = start(100, UINT64_C(64) << 20);
+    uint64_t done = 1, seals;
+    uint32_t run;
+
+    for (int n = 0; n < 100; n++) {
+        model->now_ms += 1000;
+        commit(model, false);
+    }
+    seals = ty_id_index_gauges(model->index).seals;
+    cr_assert_gt(ty_id_index_gauges(model->index).runs, 0u);
+    model->now_ms += 2 * WINDOW_MS;
+    ty_id_index_advance(model->index, model->now_ms, model->sequence + 1);
+    while (done != 0) {
+        assert_ok(ty_store_begin(model->store, &problem));
+        assert_ok(ty_id_index_work(model->index, 100, false, &done, &problem));
+        assert_ok(ty_store_commit(model->store, &problem));
+        ty_id_index_committed(model->index);
+    }
+    assert_ok(ty_store_begin(model->store, &problem));
+    assert_ok(ty_store_next_id_run(model->store, 0, &run, &problem));
+    cr_assert(run == TY_ID_RUN_NONE || model->index->seal.active);
+    cr_assert_eq(ty_id_index_gauges(model->index).runs, 0u);
+    cr_assert_eq(ty_id_index_gauges(model->index).seals, seals);
     finish(model);
 }
 

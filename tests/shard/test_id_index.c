@@ -505,3 +505,61 @@ Test(id_index, a_longer_window_begins_with_what_was_still_remembered)
     ty_store_abort(model->store);
     finish(model);
 }
+
+/* --- An id in two runs --- */
+
+/* A commit of an id (NULL: none) and of others that nobody asks for. */
+static void send_one(struct model *model, struct known *id, uint64_t content, int others)
+{
+    uint64_t done;
+
+    model->now_ms += 1000;
+    ty_id_index_advance(model->index, model->now_ms, ++model->sequence);
+    assert_ok(ty_store_begin(model->store, &problem));
+    if (id != NULL) {
+        cr_assert_eq(find(model, id, content), TY_DEDUP_NEW);
+        cr_assert(ty_id_index_add(model->index, &id->key, content));
+        id->content = content;
+        id->arrived_ms = model->now_ms;
+        id->sequence = model->sequence;
+    }
+    for (int i = 0; i < others; i++) {
+        struct ty_key other = {ty_random_u64(&model->random), ty_random_u64(&model->random)};
+
+        cr_assert(ty_id_index_add(model->index, &other, 1));
+    }
+    assert_ok(ty_id_index_work(model->index, 30, true, &done, &problem));
+    assert_ok(ty_store_commit(model->store, &problem));
+    ty_id_index_committed(model->index);
+}
+
+static void reopen_with(struct model *model, int64_t window_ms)
+{
+    close_index(model);
+    model->options.window_ms = window_ms;
+    open_index(model);
+}
+
+/* An id was used again after a window that was short for a while: its retry is a duplicate of the
+ * second use, not a conflict with the first. The simulation met this. */
+Test(id_index, of_an_id_in_two_runs_the_latest_counts)
+{
+    struct model *model = start(100, UINT64_C(64) << 20);
+    struct known *id = &model->ids[0];
+
+    send_one(model, id, 7, 30);
+    for (int n = 0; n < 6; n++)
+        send_one(model, NULL, 0, 30);
+    work_off(model);
+    cr_assert_eq(ty_id_index_gauges(model->index).runs, 1u);
+    reopen_with(model, 4500); /* The id has left this window, others of its run have not. */
+    send_one(model, id, 8, 120);
+    send_one(model, NULL, 0, 30);
+    work_off(model);
+    reopen_with(model, WINDOW_MS);
+    cr_assert_eq(ty_id_index_gauges(model->index).runs, 2u);
+    assert_ok(ty_store_begin(model->store, &problem));
+    cr_assert_eq(find(model, id, 8), TY_DEDUP_SAME);
+    cr_assert_eq(find(model, id, 7), TY_DEDUP_CONFLICT);
+    finish(model);
+}

@@ -553,10 +553,11 @@ Test(id_index, of_an_id_in_two_runs_the_latest_counts)
     work_off(model);
     cr_assert_eq(ty_id_index_gauges(model->index).runs, 1u);
     reopen_with(model, 4500); /* The id has left this window, others of its run have not. */
-    send_one(model, id, 8, 120);
+    send_one(model, id, 8, 0);
+    reopen_with(model, WINDOW_MS);
+    send_one(model, NULL, 0, 120);
     send_one(model, NULL, 0, 30);
     work_off(model);
-    reopen_with(model, WINDOW_MS);
     cr_assert_eq(ty_id_index_gauges(model->index).runs, 2u);
     assert_ok(ty_store_begin(model->store, &problem));
     cr_assert_eq(find(model, id, 8), TY_DEDUP_SAME);

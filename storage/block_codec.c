@@ -1,12 +1,9 @@
 #include "storage/block_codec.h"
 
-#define XXH_INLINE_ALL
-#include "storage/bytes.h"
-#include <xxhash.h>
+#include "storage/value_header.h"
 
 #define VERSION      1
-#define CHECKSUM_AT  1
-#define STAMP_AT     9
+#define STAMP_AT     TY_VALUE_BODY_AT
 #define COLUMNS_AT   17
 #define BITMAP_BYTES (TY_SLOTS_PER_DAY / 8)
 /* The length of a column is a varint padded to two bytes, so that it can be filled in. */
@@ -33,16 +30,6 @@ void ty_block_key(uint32_t series, enum ty_level level, int32_t period,
     ty_put_u32_be(key, series);
     key[4] = (uint8_t)level;
     ty_put_u32_be(key + 5, (uint32_t)period);
-}
-
-static uint64_t checksum(const uint8_t key[TY_BLOCK_KEY_BYTES], const uint8_t *value, size_t length)
-{
-    uint8_t prefix[TY_BLOCK_KEY_BYTES + 1];
-
-    memcpy(prefix, key, TY_BLOCK_KEY_BYTES);
-    prefix[TY_BLOCK_KEY_BYTES] = value[0];
-    return XXH3_64bits_withSeed(value + STAMP_AT, length - STAMP_AT,
-                                XXH3_64bits(prefix, sizeof(prefix)));
 }
 
 static ty_uint128 slot_measure(const struct ty_slot_sum *sum, int tag)
@@ -127,9 +114,8 @@ static size_t finish(const uint8_t key[TY_BLOCK_KEY_BYTES], uint8_t *value, cons
 {
     size_t length = (size_t)(end - value);
 
-    value[0] = VERSION;
     ty_put_u64(value + STAMP_AT, stamp);
-    ty_put_u64(value + CHECKSUM_AT, checksum(key, value, length));
+    ty_value_seal(key, TY_BLOCK_KEY_BYTES, VERSION, value, length);
     return length;
 }
 
@@ -152,14 +138,13 @@ size_t ty_month_block_encode(const uint8_t key[TY_BLOCK_KEY_BYTES],
 static const char *open_value(const uint8_t key[TY_BLOCK_KEY_BYTES], const uint8_t *value,
                               size_t length, struct ty_reader *columns)
 {
-    struct ty_reader header = ty_reader_of(value, length);
+    const char *problem;
 
     if (length < COLUMNS_AT)
         return "shorter than its header";
-    if (ty_get_u8(&header) != VERSION)
-        return "unknown version";
-    if (ty_get_u64(&header) != checksum(key, value, length))
-        return "checksum mismatch";
+    problem = ty_value_open(key, TY_BLOCK_KEY_BYTES, VERSION, value, length, columns);
+    if (problem != NULL)
+        return problem;
     *columns = ty_reader_of(value + COLUMNS_AT, length - COLUMNS_AT);
     return NULL;
 }

@@ -30,6 +30,20 @@ static inline uint8_t *ty_put_u64_be(uint8_t *out, uint64_t value)
     return out;
 }
 
+static inline uint8_t *ty_put_u16(uint8_t *out, unsigned value)
+{
+    *out++ = (uint8_t)value;
+    *out++ = (uint8_t)(value >> 8);
+    return out;
+}
+
+static inline uint8_t *ty_put_u32(uint8_t *out, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        *out++ = (uint8_t)(value >> (8 * i));
+    return out;
+}
+
 static inline uint8_t *ty_put_u64(uint8_t *out, uint64_t value)
 {
     for (int i = 0; i < 8; i++)
@@ -113,6 +127,23 @@ static inline uint8_t ty_get_u8(struct ty_reader *reader)
     const uint8_t *at = ty_get_bytes(reader, 1);
 
     return at == NULL ? 0 : *at;
+}
+
+static inline uint16_t ty_get_u16(struct ty_reader *reader)
+{
+    unsigned low = ty_get_u8(reader);
+
+    return (uint16_t)(low | (unsigned)ty_get_u8(reader) << 8);
+}
+
+static inline uint32_t ty_get_u32(struct ty_reader *reader)
+{
+    const uint8_t *at = ty_get_bytes(reader, 4);
+    uint32_t value = 0;
+
+    for (int i = 0; at != NULL && i < 4; i++)
+        value |= (uint32_t)at[i] << (8 * i);
+    return value;
 }
 
 static inline uint64_t ty_get_u64(struct ty_reader *reader)

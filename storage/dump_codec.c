@@ -15,20 +15,6 @@
 #define READ_BYTES  ((size_t)1 << 20)
 #define ENTRY_FIXED 5 /* shard, tree, length of the key */
 
-static uint8_t *put_u16(uint8_t *out, unsigned value)
-{
-    *out++ = (uint8_t)value;
-    *out++ = (uint8_t)(value >> 8);
-    return out;
-}
-
-static unsigned get_u16(struct ty_reader *reader)
-{
-    unsigned low = ty_get_u8(reader);
-
-    return low | (unsigned)ty_get_u8(reader) << 8;
-}
-
 static uint64_t checksum(uint64_t record, const void *head, const void *payload, size_t length)
 {
     return XXH3_64bits_withSeed(payload, length, XXH3_64bits_withSeed(head, HEAD_BYTES, record));
@@ -74,9 +60,9 @@ void ty_dump_put_database(struct ty_dump_writer *writer, struct ty_buffer *out,
         return;
     at = ty_put_bytes(at, database->id, sizeof(database->id));
     at = ty_put_bytes(at, database->secret.bytes, TY_SECRET_BYTES);
-    at = put_u16(at, database->shard_count);
+    at = ty_put_u16(at, database->shard_count);
     for (size_t i = 0; i < TY_PARTITIONS; i++)
-        at = put_u16(at, database->partition_shard[i]);
+        at = ty_put_u16(at, database->partition_shard[i]);
     finish(writer, out, payload, length);
 }
 
@@ -87,7 +73,7 @@ void ty_dump_put_shard(struct ty_dump_writer *writer, struct ty_buffer *out,
 
     if (payload == NULL)
         return;
-    ty_put_u64(ty_put_u64(put_u16(payload, shard->shard), shard->first_sequence), shard->bytes);
+    ty_put_u64(ty_put_u64(ty_put_u16(payload, shard->shard), shard->first_sequence), shard->bytes);
     finish(writer, out, payload, 18);
 }
 
@@ -112,9 +98,9 @@ void ty_dump_put_entry(struct ty_dump_writer *writer, struct ty_buffer *out, uin
 
     if (payload == NULL)
         return;
-    at = put_u16(at, shard);
+    at = ty_put_u16(at, shard);
     *at++ = tree;
-    at = put_u16(at, (unsigned)entry->key_length);
+    at = ty_put_u16(at, (unsigned)entry->key_length);
     at = ty_put_bytes(at, entry->key, entry->key_length);
     ty_put_bytes(at, entry->value, entry->value_length);
     finish(writer, out, payload, length);
@@ -191,9 +177,9 @@ static bool parse_database(struct ty_reader *payload, struct ty_database_record 
     memset(database, 0, sizeof(*database));
     memcpy(database->id, id, sizeof(database->id));
     memcpy(database->secret.bytes, secret, TY_SECRET_BYTES);
-    database->shard_count = (uint16_t)get_u16(payload);
+    database->shard_count = (uint16_t)ty_get_u16(payload);
     for (size_t i = 0; i < TY_PARTITIONS; i++) {
-        database->partition_shard[i] = (uint16_t)get_u16(payload);
+        database->partition_shard[i] = (uint16_t)ty_get_u16(payload);
         if (database->partition_shard[i] >= database->shard_count)
             return false;
     }
@@ -219,9 +205,9 @@ static bool parse_entry(struct ty_reader *payload, struct ty_dump_record *record
 {
     struct ty_entry *entry = &record->entry;
 
-    record->shard.shard = (uint16_t)get_u16(payload);
+    record->shard.shard = (uint16_t)ty_get_u16(payload);
     record->tree = ty_get_u8(payload);
-    entry->key_length = get_u16(payload);
+    entry->key_length = ty_get_u16(payload);
     entry->key = ty_get_bytes(payload, entry->key_length);
     if (entry->key == NULL || entry->key_length == 0)
         return false;
@@ -239,7 +225,7 @@ static bool parse(struct ty_reader payload, struct ty_dump_record *record)
         valid = parse_database(&payload, &record->database);
         break;
     case TY_DUMP_SHARD:
-        record->shard.shard = (uint16_t)get_u16(&payload);
+        record->shard.shard = (uint16_t)ty_get_u16(&payload);
         record->shard.first_sequence = ty_get_u64(&payload);
         record->shard.bytes = ty_get_u64(&payload);
         valid = record->shard.shard < TY_DUMP_SHARDS_MAX;

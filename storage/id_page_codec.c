@@ -1,12 +1,9 @@
 #include "storage/id_page_codec.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#include "storage/bytes.h"
+#include "storage/value_header.h"
 
 #define VERSION   1
-#define BODY_AT   9 /* behind version and checksum */
+#define BODY_AT   TY_VALUE_BODY_AT
 #define ID_BYTES  28
 #define SECOND_MS 1000
 
@@ -19,34 +16,16 @@ void ty_id_key_encode(uint32_t run, enum ty_id_kind kind, uint32_t number,
     ty_put_u32_be(out, number);
 }
 
-/* Over everything behind it, seeded with the checksum of key and version. */
-static uint64_t checksum(const uint8_t key[TY_ID_KEY_BYTES], const uint8_t *value, size_t length)
-{
-    uint8_t prefix[TY_ID_KEY_BYTES + 1];
-
-    *ty_put_bytes(prefix, key, TY_ID_KEY_BYTES) = value[0];
-    return XXH3_64bits_withSeed(value + BODY_AT, length - BODY_AT,
-                                XXH3_64bits(prefix, sizeof(prefix)));
-}
-
 void ty_id_value_seal(const uint8_t key[TY_ID_KEY_BYTES], uint8_t *value, size_t length)
 {
-    value[0] = VERSION;
-    ty_put_u64(value + 1, checksum(key, value, length));
+    ty_value_seal(key, TY_ID_KEY_BYTES, VERSION, value, length);
 }
 
 /* Leaves the reader at the body. */
 static const char *open_value(const uint8_t key[TY_ID_KEY_BYTES], const void *value, size_t length,
                               struct ty_reader *reader)
 {
-    *reader = ty_reader_of(value, length);
-    if (length < BODY_AT)
-        return "shorter than its header";
-    if (ty_get_u8(reader) != VERSION)
-        return "unknown version";
-    if (ty_get_u64(reader) != checksum(key, value, length))
-        return "checksum mismatch";
-    return NULL;
+    return ty_value_open(key, TY_ID_KEY_BYTES, VERSION, value, length, reader);
 }
 
 const char *ty_id_value_check(const uint8_t key[TY_ID_KEY_BYTES], const void *value, size_t length)
@@ -58,14 +37,7 @@ const char *ty_id_value_check(const uint8_t key[TY_ID_KEY_BYTES], const void *va
 
 /* --- Pages --- */
 
-static uint8_t *put_u32(uint8_t *out, uint32_t value)
-{
-    for (int i = 0; i < 4; i++)
-        *out++ = (uint8_t)(value >> (8 * i));
-    return out;
-}
-
-/* Whole seconds since 1970, as good for every run. */
+/* In whole seconds since 1970, whatever the run. */
 static int64_t second_behind(int64_t ms)
 {
     return (ms + SECOND_MS - 1) / SECOND_MS;
@@ -83,7 +55,7 @@ size_t ty_id_page_encode(const uint8_t key[TY_ID_KEY_BYTES], int64_t first_ms,
         out = ty_put_u64(out, ids[i].key.high);
         out = ty_put_u64(out, ids[i].key.low);
         out = ty_put_u64(out, ids[i].content);
-        out = put_u32(out, (uint32_t)(second_behind(ids[i].arrived_ms) - first_ms / SECOND_MS));
+        out = ty_put_u32(out, (uint32_t)(second_behind(ids[i].arrived_ms) - first_ms / SECOND_MS));
     }
     ty_id_value_seal(key, value, (size_t)(out - value));
     return (size_t)(out - value);
@@ -91,15 +63,10 @@ size_t ty_id_page_encode(const uint8_t key[TY_ID_KEY_BYTES], int64_t first_ms,
 
 static void get_id(struct ty_reader *reader, int64_t first_ms, struct ty_id *id)
 {
-    const uint8_t *tick;
-
     id->key.high = ty_get_u64(reader);
     id->key.low = ty_get_u64(reader);
     id->content = ty_get_u64(reader);
-    tick = ty_get_bytes(reader, 4);
-    id->arrived_ms = SECOND_MS * (first_ms / SECOND_MS +
-                                  (int64_t)(tick[0] | (uint32_t)tick[1] << 8 |
-                                            (uint32_t)tick[2] << 16 | (uint32_t)tick[3] << 24));
+    id->arrived_ms = SECOND_MS * (first_ms / SECOND_MS + (int64_t)ty_get_u32(reader));
 }
 
 static const char *open_page(const uint8_t key[TY_ID_KEY_BYTES], const void *value, size_t length,

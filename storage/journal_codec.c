@@ -1,12 +1,10 @@
 #include "storage/journal_codec.h"
 
-#define XXH_INLINE_ALL
-#include "storage/bytes.h"
-#include <xxhash.h>
+#include "storage/value_header.h"
 
-#define VERSION     1
-#define CHECKSUM_AT 1
-#define BODY_AT     9 /* what the checksum covers begins here */
+#define VERSION   1
+#define KEY_BYTES 8 /* of the sequence */
+#define BODY_AT   TY_VALUE_BODY_AT
 
 enum { TAG_SERIES = 1, TAG_GROUP = 2, TAG_VOID = 3 }; /* of records */
 enum { ENTRY_EVENT = 1 };                             /* of entries within a group */
@@ -36,16 +34,6 @@ enum {
 
 _Static_assert(VOID_BYTES_MAX < 1 << 14, "an event's length, and a void's, fits two bytes");
 
-static uint64_t checksum(uint64_t sequence, const uint8_t *value, size_t length)
-{
-    uint8_t prefix[9];
-
-    ty_put_u64_be(prefix, sequence);
-    prefix[8] = value[0];
-    return XXH3_64bits_withSeed(value + BODY_AT, length - BODY_AT,
-                                XXH3_64bits(prefix, sizeof(prefix)));
-}
-
 void ty_journal_begin(struct ty_buffer *value, const struct ty_journal_header *header)
 {
     uint8_t *out = (uint8_t *)ty_buffer_reserve(value, TY_JOURNAL_HEADER_BYTES);
@@ -53,7 +41,6 @@ void ty_journal_begin(struct ty_buffer *value, const struct ty_journal_header *h
     TY_ASSERT(value->length == 0);
     if (out == NULL)
         return;
-    out[0] = VERSION;
     ty_put_u64(out + BODY_AT, (uint64_t)header->received_ms);
     ty_put_u64(out + BODY_AT + 8, (uint64_t)header->arrival_ms);
     value->length += TY_JOURNAL_HEADER_BYTES;
@@ -196,9 +183,11 @@ void ty_journal_put_void(struct ty_buffer *value, const struct ty_void *what, in
 
 void ty_journal_finish(struct ty_buffer *value, uint64_t sequence)
 {
+    uint8_t key[KEY_BYTES];
+
+    ty_put_u64_be(key, sequence);
     if (ty_buffer_ok(value))
-        ty_put_u64((uint8_t *)value->data + CHECKSUM_AT,
-                   checksum(sequence, (const uint8_t *)value->data, value->length));
+        ty_value_seal(key, sizeof(key), VERSION, (uint8_t *)value->data, value->length);
 }
 
 /* --- Reading --- */
@@ -217,16 +206,16 @@ bool ty_journal_read_header(const void *data, size_t length, struct ty_journal_h
 bool ty_journal_open(struct ty_journal_cursor *cursor, uint64_t sequence, const void *data,
                      size_t length)
 {
-    struct ty_reader reader = ty_reader_of(data, length);
+    struct ty_reader reader;
+    uint8_t key[KEY_BYTES];
 
     *cursor = (struct ty_journal_cursor){0};
+    ty_put_u64_be(key, sequence);
     if (length < TY_JOURNAL_HEADER_BYTES)
         cursor->problem = "shorter than its header";
-    else if (ty_get_u8(&reader) != VERSION)
-        cursor->problem = "unknown version";
-    else if (ty_get_u64(&reader) != checksum(sequence, data, length))
-        cursor->problem = "checksum mismatch";
-    else if (!ty_journal_read_header(data, length, &cursor->header))
+    else
+        cursor->problem = ty_value_open(key, sizeof(key), VERSION, data, length, &reader);
+    if (cursor->problem == NULL && !ty_journal_read_header(data, length, &cursor->header))
         cursor->problem = "malformed header";
     cursor->at = (const uint8_t *)data + TY_JOURNAL_HEADER_BYTES;
     cursor->end = (const uint8_t *)data + length;

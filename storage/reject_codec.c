@@ -1,23 +1,10 @@
 #include "storage/reject_codec.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "storage/value_header.h"
 
-#include "storage/bytes.h"
-
-#define VERSION     1
-#define CHECKSUM_AT 1
-#define BODY_AT     9 /* what the checksum covers begins here, with the identity */
-
-static uint64_t checksum(uint64_t seq, const uint8_t *value, size_t length)
-{
-    uint8_t prefix[9];
-
-    ty_put_u64_be(prefix, seq);
-    prefix[8] = value[0];
-    return XXH3_64bits_withSeed(value + BODY_AT, length - BODY_AT,
-                                XXH3_64bits(prefix, sizeof(prefix)));
-}
+#define VERSION   1
+#define KEY_BYTES 8
+#define BODY_AT   TY_VALUE_BODY_AT /* it begins with the identity */
 
 static struct ty_text cut(struct ty_text text, size_t bytes_max)
 {
@@ -60,10 +47,9 @@ void ty_reject_encode(uint64_t seq, int64_t received_ms, const struct ty_reject 
                       const uint8_t identity[TY_REJECT_IDENTITY_BYTES], uint8_t *out)
 {
     struct ty_reject kept = cut_all(reject);
-    uint8_t *end = out + BODY_AT;
+    uint8_t key[KEY_BYTES], *end = out + BODY_AT;
 
     TY_ASSERT(ty_reject_is_code((uint64_t)reject->code));
-    out[0] = VERSION;
     end = ty_put_bytes(end, identity, TY_REJECT_IDENTITY_BYTES);
     end = ty_put_u64(end, (uint64_t)received_ms);
     end = ty_put_u64(end, (uint64_t)reject->time_ms);
@@ -72,7 +58,8 @@ void ty_reject_encode(uint64_t seq, int64_t received_ms, const struct ty_reject 
     end = put_text(end, kept.source);
     end = put_text(end, kept.message);
     end = ty_put_bytes(end, kept.record.data, kept.record.length);
-    ty_put_u64(out + CHECKSUM_AT, checksum(seq, out, (size_t)(end - out)));
+    ty_put_u64_be(key, seq);
+    ty_value_seal(key, sizeof(key), VERSION, out, (size_t)(end - out));
 }
 
 static struct ty_text get_text(struct ty_reader *reader, uint64_t length)
@@ -103,15 +90,17 @@ static bool get_body(struct ty_reader *reader, struct ty_kept_reject *kept)
 const char *ty_reject_decode(uint64_t seq, const void *data, size_t length,
                              struct ty_kept_reject *kept)
 {
-    struct ty_reader reader = ty_reader_of(data, length);
+    struct ty_reader reader;
+    uint8_t key[KEY_BYTES];
+    const char *problem;
 
     *kept = (struct ty_kept_reject){.seq = seq};
+    ty_put_u64_be(key, seq);
     if (length < TY_REJECT_FIXED_BYTES)
         return "shorter than its header";
-    if (ty_get_u8(&reader) != VERSION)
-        return "unknown version";
-    if (ty_get_u64(&reader) != checksum(seq, data, length))
-        return "checksum mismatch";
+    problem = ty_value_open(key, sizeof(key), VERSION, data, length, &reader);
+    if (problem != NULL)
+        return problem;
     ty_get_bytes(&reader, TY_REJECT_IDENTITY_BYTES);
     return get_body(&reader, kept) ? NULL : "malformed";
 }

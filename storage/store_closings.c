@@ -6,34 +6,20 @@
  * them; and whoever finds none afterwards looks at what lies beside the gap. A customer's revisions
  * are numbered without gaps, and its closing says how many there are: so none is lost unnoticed.
  */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "storage/snapshot.h"
 #include "storage/store_internal.h"
+#include "storage/value_header.h"
 
 #define VERSION   1
-#define BODY_AT   9 /* behind version and checksum */
 #define MONTH_MAX 0x7fffffff
-
-/* Over everything behind it, seeded with the checksum of key and version. */
-static uint64_t checksum(const uint8_t *key, size_t key_length, const uint8_t *value, size_t length)
-{
-    uint8_t prefix[TY_REVISION_KEY_BYTES + 1];
-
-    *ty_put_bytes(prefix, key, key_length) = value[0];
-    return XXH3_64bits_withSeed(value + BODY_AT, length - BODY_AT,
-                                XXH3_64bits(prefix, key_length + 1));
-}
 
 /* What comes behind the header of an intact value; false: it is not. */
 static bool open_value(const MDB_val *key, size_t key_length, const MDB_val *value,
                        struct ty_reader *reader)
 {
-    *reader = ty_reader_of(value->mv_data, value->mv_size);
-    return key->mv_size == key_length && value->mv_size >= BODY_AT &&
-           ty_get_u8(reader) == VERSION &&
-           ty_get_u64(reader) == checksum(key->mv_data, key_length, value->mv_data, value->mv_size);
+    return key->mv_size == key_length &&
+           ty_value_open(key->mv_data, key_length, VERSION, value->mv_data, value->mv_size,
+                         reader) == NULL;
 }
 
 static bool is_at_end(const struct ty_reader *reader)
@@ -47,16 +33,15 @@ void ty_store_encode_closing(const struct ty_uuid *customer, const struct ty_clo
                              uint8_t key[TY_CLOSING_KEY_BYTES],
                              uint8_t value[TY_CLOSING_VALUE_BYTES])
 {
-    uint8_t *end = value + BODY_AT;
+    uint8_t *end = value + TY_VALUE_BODY_AT;
 
     TY_ASSERT(closed->through >= 0);
     memcpy(key, customer->bytes, TY_CLOSING_KEY_BYTES);
-    value[0] = VERSION;
     end = ty_put_u64(end, (uint64_t)closed->through);
     end = ty_put_u64(end, (uint64_t)closed->closed_ms);
     end = ty_put_u64(end, closed->sequence);
     ty_put_u64(end, closed->revisions);
-    ty_put_u64(value + 1, checksum(key, TY_CLOSING_KEY_BYTES, value, TY_CLOSING_VALUE_BYTES));
+    ty_value_seal(key, TY_CLOSING_KEY_BYTES, VERSION, value, TY_CLOSING_VALUE_BYTES);
 }
 
 bool ty_store_read_closing(const MDB_val *key, const MDB_val *value, struct ty_uuid *customer,
@@ -104,7 +89,6 @@ static tally_status damaged(const MDB_val *key, const char *problem, tally_error
     return ty_fail(error, TALLY_CORRUPT, "the closing of customer %s %s", text, problem);
 }
 
-/* Whether keys ascend from one to the other. */
 struct closing_walk {
     tally_status (*each)(void *context, const struct ty_uuid *customer,
                          const struct ty_closed *closed);
@@ -221,11 +205,10 @@ size_t ty_store_encode_revision(const struct ty_uuid *customer, const struct ty_
                                 uint8_t key[TY_REVISION_KEY_BYTES],
                                 uint8_t value[TY_REVISION_VALUE_BYTES_MAX])
 {
-    uint8_t *end = value + BODY_AT;
+    uint8_t *end = value + TY_VALUE_BODY_AT;
 
     TY_ASSERT(revision->month >= 0);
     make_revision_key(customer, revision->number, key);
-    value[0] = VERSION;
     end = ty_put_u64(end, revision->sequence);
     end = ty_put_u64(end, (uint64_t)revision->received_ms);
     end = ty_put_varint(end, revision->series);
@@ -233,7 +216,7 @@ size_t ty_store_encode_revision(const struct ty_uuid *customer, const struct ty_
     end = ty_put_varint(end, revision->events);
     end = ty_put_varint(end, revision->voided);
     end = put_total(put_total(end, &revision->before), &revision->after);
-    ty_put_u64(value + 1, checksum(key, TY_REVISION_KEY_BYTES, value, (size_t)(end - value)));
+    ty_value_seal(key, TY_REVISION_KEY_BYTES, VERSION, value, (size_t)(end - value));
     return (size_t)(end - value);
 }
 

@@ -22,33 +22,17 @@ uint32_t ty_id_run_lists(const struct ty_id_run_record *run)
 
 /* --- The record --- */
 
-static uint8_t *put_u32(uint8_t *out, uint32_t value)
-{
-    for (int i = 0; i < 4; i++)
-        *out++ = (uint8_t)(value >> (8 * i));
-    return out;
-}
-
-static uint32_t get_u32(struct ty_reader *reader)
-{
-    const uint8_t *at = ty_get_bytes(reader, 4);
-
-    return at == NULL
-               ? 0
-               : at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
 tally_status ty_store_put_id_runs(struct ty_store *store, const struct ty_id_runs_record *record,
                                   tally_error *error)
 {
     uint8_t bytes[RECORD_BYTES] = {0};
     uint8_t *out = ty_put_u64(bytes + TY_RECORD_HEADER_BYTES, record->sealed_sequence);
 
-    out = put_u32(ty_put_u64(out, (uint64_t)record->forgotten_until_ms), record->count);
+    out = ty_put_u32(ty_put_u64(out, (uint64_t)record->forgotten_until_ms), record->count);
     for (uint32_t i = 0; i < record->count; i++) {
         const struct ty_id_run_record *run = &record->runs[i];
 
-        out = put_u32(put_u32(out, run->run), run->count);
+        out = ty_put_u32(ty_put_u32(out, run->run), run->count);
         out = ty_put_u64(ty_put_u64(out, (uint64_t)run->first_ms), (uint64_t)run->last_ms);
     }
     return ty_store_put_record(store, RECORD, bytes, sizeof(bytes), error);
@@ -56,8 +40,8 @@ tally_status ty_store_put_id_runs(struct ty_store *store, const struct ty_id_run
 
 static void get_run(struct ty_reader *reader, struct ty_id_run_record *run)
 {
-    run->run = get_u32(reader);
-    run->count = get_u32(reader);
+    run->run = ty_get_u32(reader);
+    run->count = ty_get_u32(reader);
     run->first_ms = (int64_t)ty_get_u64(reader);
     run->last_ms = (int64_t)ty_get_u64(reader);
 }
@@ -66,7 +50,7 @@ static void get_record(struct ty_reader *reader, struct ty_id_runs_record *recor
 {
     record->sealed_sequence = ty_get_u64(reader);
     record->forgotten_until_ms = (int64_t)ty_get_u64(reader);
-    record->count = get_u32(reader);
+    record->count = ty_get_u32(reader);
     for (uint32_t i = 0; i < record->count && i < TY_ID_RUNS_MAX; i++)
         get_run(reader, &record->runs[i]);
 }
@@ -103,11 +87,11 @@ tally_status ty_store_get_id_runs(struct ty_store *store, struct ty_id_runs_reco
 
 /* --- Pages and lists --- */
 
-static tally_status damaged(tally_error *error, const char *what, uint32_t number, uint32_t run,
-                            const char *problem)
+static tally_status damaged(enum ty_id_kind kind, uint32_t number, uint32_t run,
+                            const char *problem, tally_error *error)
 {
-    return ty_fail(error, TALLY_CORRUPT, "%s %u of run %u of the remembered ids: %s", what, number,
-                   run, problem);
+    return ty_fail(error, TALLY_CORRUPT, "%s %u of run %u of the remembered ids: %s",
+                   kind == TY_ID_PAGE ? "page" : "list", number, run, problem);
 }
 
 tally_status ty_store_put_id_page(struct ty_store *store, const struct ty_id_run_record *run,
@@ -124,15 +108,17 @@ tally_status ty_store_put_id_page(struct ty_store *store, const struct ty_id_run
                          "cannot store remembered ids");
 }
 
-/* A value that must be there. */
-static tally_status get_value(struct ty_store *store, const uint8_t key[TY_ID_KEY_BYTES],
-                              const char *what, uint32_t number, uint32_t run, MDB_val *value,
+/* A value that must be there, and the key that it lies under. */
+static tally_status get_value(struct ty_store *store, uint32_t run, enum ty_id_kind kind,
+                              uint32_t number, uint8_t key[TY_ID_KEY_BYTES], MDB_val *value,
                               tally_error *error)
 {
-    int code = ty_store_get(store, store->id_runs, key, TY_ID_KEY_BYTES, value);
+    int code;
 
+    ty_id_key_encode(run, kind, number, key);
+    code = ty_store_get(store, store->id_runs, key, TY_ID_KEY_BYTES, value);
     if (code == MDB_NOTFOUND)
-        return damaged(error, what, number, run, "missing");
+        return damaged(kind, number, run, "missing", error);
     return ty_store_fail(error, code, "cannot read remembered ids");
 }
 
@@ -143,14 +129,12 @@ tally_status ty_store_find_id(struct ty_store *store, const struct ty_id_run_rec
     uint8_t key[TY_ID_KEY_BYTES];
     MDB_val value;
     const char *problem;
-    tally_status status;
+    tally_status status = get_value(store, run->run, TY_ID_PAGE, page, key, &value, error);
 
-    ty_id_key_encode(run->run, TY_ID_PAGE, page, key);
-    status = get_value(store, key, "page", page, run->run, &value, error);
     if (status != TALLY_OK)
         return status;
     problem = ty_id_page_find(key, run->first_ms, value.mv_data, value.mv_size, wanted, found, id);
-    return problem == NULL ? TALLY_OK : damaged(error, "page", page, run->run, problem);
+    return problem == NULL ? TALLY_OK : damaged(TY_ID_PAGE, page, run->run, problem, error);
 }
 
 tally_status ty_store_put_id_list(struct ty_store *store, const struct ty_id_run_record *run,
@@ -176,14 +160,12 @@ tally_status ty_store_get_id_list(struct ty_store *store, const struct ty_id_run
     uint8_t key[TY_ID_KEY_BYTES];
     MDB_val value;
     const char *problem;
-    tally_status status;
+    tally_status status = get_value(store, run->run, TY_ID_PREFIXES, list, key, &value, error);
 
-    ty_id_key_encode(run->run, TY_ID_PREFIXES, list, key);
-    status = get_value(store, key, "list", list, run->run, &value, error);
     if (status != TALLY_OK)
         return status;
     problem = ty_id_list_decode(key, value.mv_data, value.mv_size, prefixes, count);
-    return problem == NULL ? TALLY_OK : damaged(error, "list", list, run->run, problem);
+    return problem == NULL ? TALLY_OK : damaged(TY_ID_PREFIXES, list, run->run, problem, error);
 }
 
 /* --- Leftovers --- */

@@ -4,14 +4,11 @@
  * The key is the event's place in the journal, so that those of one journal value lie side by side
  * and go with it.
  */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "storage/snapshot.h"
 #include "storage/store_internal.h"
+#include "storage/value_header.h"
 
 #define VERSION   1
-#define BODY_AT   9 /* behind version and checksum */
 #define KEY_BYTES TY_VOID_KEY_BYTES
 
 static void make_key(const struct ty_journal_place *place, uint8_t key[KEY_BYTES])
@@ -21,28 +18,17 @@ static void make_key(const struct ty_journal_place *place, uint8_t key[KEY_BYTES
     ty_put_u32_be(ty_put_u32_be(end, place->series), place->index);
 }
 
-/* Over everything behind it, seeded with the checksum of key and version. */
-static uint64_t checksum(const uint8_t key[KEY_BYTES], const uint8_t *value, size_t length)
-{
-    uint8_t prefix[KEY_BYTES + 1];
-
-    *ty_put_bytes(prefix, key, KEY_BYTES) = value[0];
-    return XXH3_64bits_withSeed(value + BODY_AT, length - BODY_AT,
-                                XXH3_64bits(prefix, sizeof(prefix)));
-}
-
 size_t ty_store_encode_void(const struct ty_journal_place *place, const struct ty_void_note *note,
                             uint8_t key[TY_VOID_KEY_BYTES], uint8_t value[TY_VOID_VALUE_BYTES_MAX])
 {
-    uint8_t *end = value + BODY_AT;
+    uint8_t *end = value + TY_VALUE_BODY_AT;
 
     TY_ASSERT(note->reason.length <= TY_VOID_REASON_BYTES_MAX);
     make_key(place, key);
-    value[0] = VERSION;
     end = ty_put_u64(end, note->sequence);
     end = ty_put_u64(end, (uint64_t)note->voided_ms);
     end = ty_put_bytes(end, note->reason.data, note->reason.length);
-    ty_put_u64(value + 1, checksum(key, value, (size_t)(end - value)));
+    ty_value_seal(key, KEY_BYTES, VERSION, value, (size_t)(end - value));
     return (size_t)(end - value);
 }
 
@@ -59,10 +45,9 @@ tally_status ty_store_put_void(struct ty_store *store, const struct ty_journal_p
 
 static bool decode(const uint8_t key[KEY_BYTES], const MDB_val *value, struct ty_void_note *note)
 {
-    struct ty_reader reader = ty_reader_of(value->mv_data, value->mv_size);
+    struct ty_reader reader;
 
-    if (value->mv_size < BODY_AT || ty_get_u8(&reader) != VERSION ||
-        ty_get_u64(&reader) != checksum(key, value->mv_data, value->mv_size))
+    if (ty_value_open(key, KEY_BYTES, VERSION, value->mv_data, value->mv_size, &reader) != NULL)
         return false;
     note->sequence = ty_get_u64(&reader);
     note->voided_ms = (int64_t)ty_get_u64(&reader);
@@ -131,8 +116,7 @@ static tally_status find(MDB_txn *txn, MDB_dbi tree, const struct ty_journal_pla
     int code = mdb_stat(txn, tree, &stat);
 
     *found = false;
-    if (code == 0 &&
-        stat.ms_entries == 0) /* As long as nothing is ever voided, this costs nothing. */
+    if (code == 0 && stat.ms_entries == 0) /* Where nothing is ever voided this costs nothing. */
         return TALLY_OK;
     make_key(place, bytes);
     if (code == 0)

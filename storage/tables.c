@@ -49,8 +49,7 @@ uint64_t ty_record_checksum(const void *name, size_t name_length, const uint8_t 
 
 static void seal_record(const char *name, uint8_t *record, size_t length)
 {
-    for (int i = 0; i < 4; i++)
-        record[i] = (uint8_t)(TY_FORMAT_VERSION >> (8 * i));
+    ty_put_u32(record, TY_FORMAT_VERSION);
     ty_put_u64(record + 4, ty_record_checksum(name, strlen(name), record, length));
 }
 
@@ -123,22 +122,10 @@ tally_status ty_store_put_database(struct ty_store *store, const struct ty_datab
 
     out = ty_put_bytes(out, record->id, sizeof(record->id));
     out = ty_put_bytes(out, record->secret.bytes, TY_SECRET_BYTES);
-    *out++ = (uint8_t)record->shard;
-    *out++ = (uint8_t)(record->shard >> 8);
-    *out++ = (uint8_t)record->shard_count;
-    *out++ = (uint8_t)(record->shard_count >> 8);
-    for (size_t i = 0; i < TY_PARTITIONS; i++) {
-        *out++ = (uint8_t)record->partition_shard[i];
-        *out++ = (uint8_t)(record->partition_shard[i] >> 8);
-    }
+    out = ty_put_u16(ty_put_u16(out, record->shard), record->shard_count);
+    for (size_t i = 0; i < TY_PARTITIONS; i++)
+        out = ty_put_u16(out, record->partition_shard[i]);
     return ty_store_put_record(store, "database", bytes, sizeof(bytes), error);
-}
-
-static uint16_t get_u16(struct ty_reader *reader)
-{
-    unsigned low = ty_get_u8(reader);
-
-    return (uint16_t)(low | (unsigned)ty_get_u8(reader) << 8);
 }
 
 tally_status ty_store_get_database(struct ty_store *store, struct ty_database_record *record,
@@ -152,10 +139,10 @@ tally_status ty_store_get_database(struct ty_store *store, struct ty_database_re
         return status;
     memcpy(record->id, ty_get_bytes(&reader, sizeof(record->id)), sizeof(record->id));
     memcpy(record->secret.bytes, ty_get_bytes(&reader, TY_SECRET_BYTES), TY_SECRET_BYTES);
-    record->shard = get_u16(&reader);
-    record->shard_count = get_u16(&reader);
+    record->shard = ty_get_u16(&reader);
+    record->shard_count = ty_get_u16(&reader);
     for (size_t i = 0; i < TY_PARTITIONS; i++) {
-        record->partition_shard[i] = get_u16(&reader);
+        record->partition_shard[i] = ty_get_u16(&reader);
         if (record->partition_shard[i] >= record->shard_count)
             return ty_fail(error, TALLY_CORRUPT,
                            "the database record maps a partition to no shard");

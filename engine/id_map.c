@@ -195,7 +195,7 @@ static bool replace(struct ty_id_map *map, struct ty_id_map_part *part, struct v
         return false;
     to = view_of(part->memory, map->most_bits, count);
     memcpy(to.first, from.first, (((size_t)1 << map->most_bits) + 1) * sizeof(*to.first));
-    memcpy(to.tags, from.tags, count * sizeof(*to.tags)); /* never NULL: the scratch memory's */
+    memcpy(to.tags, from.tags, count * sizeof(*to.tags));
     memcpy(to.slots, from.slots, count);
     map->count += (uint64_t)count - part->count;
     part->count = count;
@@ -258,7 +258,7 @@ bool ty_id_map_find(const struct ty_id_map *map, const struct ty_key *key, uint3
     end = first[1];
     tags = ty_id_map_tags(part);
     slots = (const uint8_t *)(tags + part->count);
-    tag = (uint16_t)(rest >> (16 - part->bucket_bits));
+    tag = tag_of(rest, part->bucket_bits);
     known = (uint16_t)(0xffffu << (part->bucket_bits - map->least_bits));
     for (uint32_t i = TY_MAX(*first, *at); i < end; i++)
         if (((tags[i] ^ tag) & known) == 0 &&

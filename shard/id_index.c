@@ -238,6 +238,12 @@ struct ty_id_gauges ty_id_index_gauges(const struct ty_id_index *index)
 
 /* --- The map's slots --- */
 
+static void sweep_again(struct ty_id_index *index)
+{
+    index->sweeping = true;
+    index->sweep_from = 0;
+}
+
 bool ty_id_index_free_slot(const struct ty_id_index *index, uint8_t *slot)
 {
     for (unsigned i = 0; i < TY_ID_MAP_SLOTS; i++)
@@ -248,10 +254,12 @@ bool ty_id_index_free_slot(const struct ty_id_index *index, uint8_t *slot)
     return false;
 }
 
-static void kill_slot(struct ty_id_index *index, const struct ty_sealed_run *run)
+void ty_id_index_let_go(struct ty_id_index *index, const struct ty_sealed_run *run)
 {
+    free(run->pages);
     index->dead[run->slot] = true;
     index->dead_ids += run->record.count;
+    sweep_again(index);
 }
 
 void ty_map_pass_begin(struct ty_id_index *index)
@@ -321,14 +329,19 @@ static void drop_runs(struct ty_id_index *index)
         ty_id_index_drop_oldest(index);
 }
 
+static bool has_run(const struct ty_sealed_runs *all, uint32_t run)
+{
+    for (uint32_t i = 0; i < all->count; i++)
+        if (all->runs[i].record.run == run)
+            return true;
+    return false;
+}
+
 static bool is_in_use(const struct ty_id_index *index, uint32_t run)
 {
     if (index->seal.active && index->seal.run.record.run == run)
         return true;
-    for (uint32_t i = 0; i < index->next.count; i++)
-        if (index->next.runs[i].record.run == run)
-            return true;
-    return false;
+    return has_run(&index->next, run);
 }
 
 /* Deletes leftovers, at most so many values. A damaged key may be out of order: what is found once
@@ -402,30 +415,13 @@ tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, bool
     return status;
 }
 
-static bool has_run(const struct ty_sealed_runs *all, uint32_t run)
-{
-    for (uint32_t i = 0; i < all->count; i++)
-        if (all->runs[i].record.run == run)
-            return true;
-    return false;
-}
-
-static void sweep_again(struct ty_id_index *index)
-{
-    index->sweeping = true;
-    index->sweep_from = 0;
-}
-
 /* What `all` has and `kept` has not is gone. */
 static void let_go(struct ty_id_index *index, const struct ty_sealed_runs *all,
                    const struct ty_sealed_runs *kept)
 {
     for (uint32_t i = 0; i < all->count; i++)
-        if (!has_run(kept, all->runs[i].record.run)) {
-            free(all->runs[i].pages);
-            kill_slot(index, &all->runs[i]);
-            sweep_again(index);
-        }
+        if (!has_run(kept, all->runs[i].record.run))
+            ty_id_index_let_go(index, &all->runs[i]);
 }
 
 static void count_forgotten(struct ty_id_index *index)

@@ -38,7 +38,7 @@ struct ty_seal {
     struct ty_sealed_run run;
     struct ty_id *ids; /* of a part */
     struct ty_id_map_entry *entries;
-    uint32_t capacity; /* of `ids`, and twice that of `entries` */
+    uint32_t capacity; /* of `entries`; `ids` has room for twice as many */
     struct ty_id page[TY_ID_PAGE_IDS];
     uint32_t page_count, pages; /* of ids on it; of pages that are stored */
     uint64_t list[TY_ID_LIST_IDS];
@@ -89,6 +89,9 @@ tally_status ty_id_load(struct ty_id_index *index, tally_error *error);
 uint64_t ty_id_index_room(const struct ty_id_index *index);
 /* The oldest run goes, in `next`. */
 void ty_id_index_drop_oldest(struct ty_id_index *index);
+/* A run counts no more, or never will: frees what it has in memory; the map still has its ids, and
+ * the disk its values. */
+void ty_id_index_let_go(struct ty_id_index *index, const struct ty_sealed_run *run);
 /* A slot that is in no use; false: there is none. */
 bool ty_id_index_free_slot(const struct ty_id_index *index, uint8_t *slot);
 /* Begins and ends a pass. Slots that were dead when it began are free when it ends. */

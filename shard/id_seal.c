@@ -199,11 +199,7 @@ void ty_id_seal_abort(struct ty_id_index *index)
     if (!index->seal.active)
         return;
     index->seal.active = index->pass.active = false;
-    index->sweeping = true;
-    index->sweep_from = 0;
-    index->dead[index->seal.run.slot] = true;
-    index->dead_ids += index->seal.run.record.count;
-    free(index->seal.run.pages);
+    ty_id_index_let_go(index, &index->seal.run);
 }
 
 void ty_id_seal_fini(struct ty_id_index *index)

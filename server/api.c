@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/log.h"
+
 enum route_id {
     ROUTE_EVENTS,
     ROUTE_OPENMETER_EVENTS,
@@ -212,4 +214,18 @@ void ty_api_failure(struct ty_http_exchange *exchange, tally_status status, cons
         problem.members = "\"outcome\":\"unknown\"";
     }
     ty_http_answer_problem(exchange, &problem, retry);
+}
+
+void ty_api_query_failed(struct ty_http_exchange *exchange, tally_status status,
+                         const tally_error *error, const char *members)
+{
+    const struct ty_http_problem problem = {
+        .status = 500, .detail = error->message, .members = members};
+
+    if (status == TALLY_CORRUPT || status == TALLY_IO)
+        ty_log_text("error", "query_failed", "problem", error->message);
+    if (status == TALLY_CORRUPT && members != NULL)
+        ty_http_answer_problem(exchange, &problem, NULL);
+    else
+        ty_api_failure(exchange, status, error->message);
 }

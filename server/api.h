@@ -98,4 +98,10 @@ void ty_api_unavailable(struct ty_http_exchange *exchange);
 /* ty_api_failure answers what went wrong in the database; `problem` is a sentence or NULL. */
 void ty_api_failure(struct ty_http_exchange *exchange, tally_status status, const char *problem);
 
+/* ty_api_query_failed answers why a query failed, and logs it when the disk is to blame. `members`
+ * (NULL: none) are further members of the answer where something is damaged: how to go on behind
+ * it, since it is lost and the others are not. */
+void ty_api_query_failed(struct ty_http_exchange *exchange, tally_status status,
+                         const tally_error *error, const char *members);
+
 #endif

@@ -9,7 +9,6 @@
 
 #include "query/closing.h"
 #include "server/api.h"
-#include "server/log.h"
 #include "server/revisions_json.h"
 
 /* --- Closing --- */
@@ -172,29 +171,17 @@ static void answer_list(struct listing *listing)
     ty_http_answer(listing->exchange, 200, "application/json", &out, NULL);
 }
 
-/* Says how to go on behind a damaged revision: it is lost, the later ones are not. */
-static void answer_damage(const struct listing *listing)
-{
-    char members[40];
-    struct ty_http_problem problem = {
-        .status = 500, .detail = listing->error.message, .members = members};
-
-    snprintf(members, sizeof(members), "\"next\":%" PRIu64, listing->after);
-    ty_http_answer_problem(listing->exchange, &problem, NULL);
-}
-
 static void listed(struct ty_pool_job *job)
 {
     struct listing *listing = TY_CONTAINER_OF(job, struct listing, job);
+    char members[40];
 
-    if (listing->status == TALLY_CORRUPT || listing->status == TALLY_IO)
-        ty_log_text("error", "query_failed", "problem", listing->error.message);
+    /* Behind a damaged one the list goes on: it is lost, the others are not. */
+    snprintf(members, sizeof(members), "\"next\":%" PRIu64, listing->after);
     if (listing->status == TALLY_OK)
         answer_list(listing);
-    else if (listing->status == TALLY_CORRUPT)
-        answer_damage(listing);
     else
-        ty_api_failure(listing->exchange, listing->status, listing->error.message);
+        ty_api_query_failed(listing->exchange, listing->status, &listing->error, members);
     ty_buffer_fini(&listing->list);
     free(listing);
 }

@@ -11,7 +11,6 @@
 #include "engine/timestamp.h"
 #include "server/api.h"
 #include "server/feed_json.h"
-#include "server/log.h"
 
 #define LIMIT_DEFAULT  1000
 #define LIMIT_MAX      10000
@@ -370,31 +369,17 @@ static void answer_lines(struct feed *feed, const char *next)
     ty_http_answer(feed->exchange, 200, "application/x-ndjson", &feed->body, headers);
 }
 
-/* Says how to go on behind the damaged value: its events are lost, the others are not. */
-static void answer_damage(struct feed *feed, const char *next)
-{
-    char members[TY_FEED_CURSOR_TEXT_BYTES + 16];
-    struct ty_http_problem problem = {
-        .status = 500, .detail = feed->error.message, .members = members};
-
-    snprintf(members, sizeof(members), "\"next\":\"%s\"", next);
-    ty_log_text("error", "query_failed", "problem", feed->error.message);
-    ty_http_answer_problem(feed->exchange, &problem, NULL);
-}
-
 static void answer_failure(struct feed *feed, const char *next)
 {
+    char members[TY_FEED_CURSOR_TEXT_BYTES + 16];
+
     if (feed->status == TALLY_INVALID) {
         ty_api_wrong_parameter(feed->exchange, "query", "after", feed->error.message);
         return;
     }
-    if (feed->status == TALLY_CORRUPT) {
-        answer_damage(feed, next);
-        return;
-    }
-    if (feed->status == TALLY_IO)
-        ty_log_text("error", "query_failed", "problem", feed->error.message);
-    ty_api_failure(feed->exchange, feed->status, feed->error.message);
+    /* A damaged value's events are lost, the others are not. */
+    snprintf(members, sizeof(members), "\"next\":\"%s\"", next);
+    ty_api_query_failed(feed->exchange, feed->status, &feed->error, members);
 }
 
 static void done(struct ty_pool_job *job)

@@ -8,7 +8,6 @@
 
 #include "query/rejects.h"
 #include "server/api.h"
-#include "server/log.h"
 #include "server/rejects_json.h"
 
 #define LIMIT_DEFAULT  100
@@ -62,29 +61,17 @@ static void run(struct ty_pool_job *job)
     ty_rejects_json_end(&listing->body, listing->more, listing->before);
 }
 
-/* Says how to go on behind the damaged reject: it is lost, the older ones are not. */
-static void answer_damage(const struct listing *listing)
-{
-    char members[40];
-    struct ty_http_problem problem = {
-        .status = 500, .detail = listing->error.message, .members = members};
-
-    snprintf(members, sizeof(members), "\"next\":%" PRIu64, listing->before);
-    ty_http_answer_problem(listing->exchange, &problem, NULL);
-}
-
 static void done(struct ty_pool_job *job)
 {
     struct listing *listing = TY_CONTAINER_OF(job, struct listing, job);
+    char members[40];
 
-    if (listing->status == TALLY_CORRUPT || listing->status == TALLY_IO)
-        ty_log_text("error", "query_failed", "problem", listing->error.message);
+    /* Behind a damaged one the list goes on: it is lost, the others are not. */
+    snprintf(members, sizeof(members), "\"next\":%" PRIu64, listing->before);
     if (listing->status == TALLY_OK)
         ty_http_answer(listing->exchange, 200, "application/json", &listing->body, NULL);
-    else if (listing->status == TALLY_CORRUPT)
-        answer_damage(listing);
     else
-        ty_api_failure(listing->exchange, listing->status, listing->error.message);
+        ty_api_query_failed(listing->exchange, listing->status, &listing->error, members);
     ty_buffer_fini(&listing->body);
     free(listing);
 }

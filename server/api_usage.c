@@ -11,7 +11,6 @@
 #include "query/rollup.h"
 #include "query/usage.h"
 #include "server/api.h"
-#include "server/log.h"
 #include "server/usage_json.h"
 
 #define INLINE_COST_MAX 400 /* stored values: some 100 µs when they are in memory */
@@ -168,10 +167,8 @@ static void answer(struct query *query)
         ty_http_answer(query->exchange, 200, "application/json", &query->body, NULL);
         return;
     }
-    if (query->status == TALLY_CORRUPT || query->status == TALLY_IO)
-        ty_log_text("error", "query_failed", "problem", query->error.message);
     ty_buffer_fini(&query->body);
-    ty_api_failure(query->exchange, query->status, query->error.message);
+    ty_api_query_failed(query->exchange, query->status, &query->error, NULL);
 }
 
 static void run_on_pool(struct ty_pool_job *job)

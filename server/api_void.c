@@ -10,7 +10,6 @@
 #include "ingest/void_request.h"
 #include "query/void_find.h"
 #include "server/api.h"
-#include "server/log.h"
 
 struct request {
     struct ty_pool_job job;
@@ -148,11 +147,9 @@ static void found(struct ty_pool_job *job)
         ty_database_void(request->database, &request->body.customer, &request->voiding);
         return;
     }
-    if (request->status == TALLY_CORRUPT || request->status == TALLY_IO)
-        ty_log_text("error", "query_failed", "problem", request->error.message);
-    ty_api_failure(request->exchange,
-                   request->status == TALLY_OK ? TALLY_NO_MEMORY : request->status,
-                   request->error.message);
+    ty_api_query_failed(request->exchange,
+                        request->status == TALLY_OK ? TALLY_NO_MEMORY : request->status,
+                        &request->error, NULL);
     end(request);
 }
 

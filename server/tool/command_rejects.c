@@ -1,6 +1,7 @@
 /* `tally rejects`: the records of streams that could not be counted, newest first. */
 #include "server/tool/answer.h"
 #include "server/tool/command.h"
+#include "server/tool/listing.h"
 #include "server/tool/raw_json.h"
 #include "server/tool/terminal.h"
 #include <inttypes.h>
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_MAX   UINT64_C(1000) /* the server's bound */
 #define TEXT_BYTES 4096
 
 struct rejects_options {
@@ -22,14 +22,10 @@ struct rejects_options {
     bool ndjson;
 };
 
-struct listing {
-    const struct rejects_options *options;
-    struct ty_client *client;
-    uint64_t shown;
-    uint64_t next; /* older ones than this come next */
-    bool more;     /* there may be some */
-    bool damaged;  /* some could not be read */
-};
+static const struct rejects_options *options_of(const struct ty_listing *listing)
+{
+    return listing->options;
+}
 
 /* --- One reject --- */
 
@@ -44,14 +40,6 @@ static const char *text_member(struct ty_text reject, const char *name, char tex
     snprintf(text, TEXT_BYTES, "%s", json_is_string(value) ? json_string_value(value) : "?");
     json_decref(value);
     return text;
-}
-
-/* A whole number; 0 where there is none, which no sequence is. */
-static uint64_t number_member(struct ty_text object, const char *name)
-{
-    struct ty_text raw;
-
-    return ty_raw_json_member(object, name, &raw) ? strtoull(raw.data, NULL, 10) : 0;
 }
 
 /* JSON as it came, on one line: line ends stand only between its tokens. */
@@ -75,39 +63,39 @@ static void print_column(struct ty_text reject, const char *name, int width)
         printf("%*s", TY_MAX(width - columns, 0) + 2, "");
 }
 
-static void print_row(const struct listing *listing, struct ty_text reject)
+static void print_row(const struct ty_listing *listing, struct ty_text reject)
 {
     struct ty_text record;
 
     if (listing->shown == 0)
         printf("%9s  %-24s  %-14s  %-28s  %s\n", "seq", "received", "code", "source", "message");
-    printf("%9" PRIu64 "  ", number_member(reject, "seq"));
+    printf("%9" PRIu64 "  ", ty_raw_json_number(reject, "seq"));
     print_column(reject, "received", 24);
     print_column(reject, "code", 14);
     print_column(reject, "source", 28);
     print_column(reject, "message", 0);
     putchar('\n');
-    if (!listing->options->records || !ty_raw_json_member(reject, "record", &record))
+    if (!options_of(listing)->records || !ty_raw_json_member(reject, "record", &record))
         return;
     printf("%11s", "");
     print_raw(record);
     putchar('\n');
 }
 
-static bool is_wanted(const struct listing *listing, struct ty_text reject)
+static bool is_wanted(const struct ty_listing *listing, struct ty_text reject)
 {
     char code[TEXT_BYTES];
 
-    return listing->options->code == NULL ||
-           strcmp(text_member(reject, "code", code), listing->options->code) == 0;
+    return options_of(listing)->code == NULL ||
+           strcmp(text_member(reject, "code", code), options_of(listing)->code) == 0;
 }
 
-static void show(struct listing *listing, struct ty_text reject)
+static void show(struct ty_listing *listing, struct ty_text reject)
 {
-    if (listing->options->json) {
+    if (options_of(listing)->json) {
         fputs(listing->shown == 0 ? "{\"rejects\":[" : ",\n", stdout);
         print_raw(reject);
-    } else if (listing->options->ndjson) {
+    } else if (options_of(listing)->ndjson) {
         print_raw(reject);
         putchar('\n');
     } else {
@@ -118,13 +106,8 @@ static void show(struct listing *listing, struct ty_text reject)
 
 /* --- Pages --- */
 
-static bool is_full(const struct listing *listing)
-{
-    return !listing->options->all && listing->shown >= listing->options->limit;
-}
-
 /* Shows what is wanted of a page; false where it is no page. */
-static bool show_page(struct listing *listing, const struct ty_http_answer *answer)
+static bool show_page(struct ty_listing *listing, const struct ty_http_answer *answer)
 {
     struct ty_text page = {answer->body, answer->length}, list, name, reject, next;
     struct ty_raw_json parts;
@@ -132,96 +115,55 @@ static bool show_page(struct listing *listing, const struct ty_http_answer *answ
     if (answer->body == NULL || !ty_raw_json_member(page, "rejects", &list) ||
         !ty_raw_json_member(page, "next", &next))
         return false;
-    listing->next = number_member(page, "next");
+    listing->next = ty_raw_json_number(page, "next");
     listing->more = listing->next != 0;
     parts = ty_raw_json_open(list);
     while (ty_raw_json_next(&parts, &name, &reject)) {
-        if (is_full(listing)) {
+        if (ty_listing_is_full(listing)) {
             listing->more = true;
             return true;
         }
         if (is_wanted(listing, reject))
             show(listing, reject);
-        if (is_full(listing))
-            listing->next = number_member(reject, "seq");
+        if (ty_listing_is_full(listing))
+            listing->next = ty_raw_json_number(reject, "seq");
     }
     return true;
 }
 
-/* A damaged reject is lost, the older ones behind it are not: the server says how to go on. */
-static int go_on_behind_damage(struct listing *listing, const struct ty_http_answer *answer)
+static void path_of(const struct ty_listing *listing, char path[TY_LISTING_PATH_BYTES])
 {
-    struct ty_text problem = {answer->body, answer->length};
-    uint64_t next = answer->body != NULL ? number_member(problem, "next") : 0;
-
-    ty_answer_print_problem(listing->client, answer);
-    if (answer->status != 500 || next == 0)
-        return TY_EXIT_REFUSED;
-    listing->damaged = true;
-    listing->next = next;
-    return TY_EXIT_OK;
-}
-
-static int ask(struct listing *listing)
-{
-    uint64_t left = listing->options->limit - listing->shown;
-    bool any = listing->options->all || listing->options->code != NULL;
-    struct ty_http_answer answer;
-    char path[80];
-    int length = snprintf(path, sizeof(path), "/v1/rejects?limit=%" PRIu64,
-                          any ? PAGE_MAX : TY_MIN(left, PAGE_MAX));
-    int code;
+    /* How many of a page have the code is not known before. */
+    int length = snprintf(path, TY_LISTING_PATH_BYTES, "/v1/rejects?limit=%" PRIu64,
+                          options_of(listing)->code != NULL ? TY_LISTING_PAGE_MAX
+                                                            : ty_listing_left(listing));
 
     if (listing->next != 0)
-        snprintf(path + length, sizeof(path) - (size_t)length, "&after=%" PRIu64, listing->next);
-    code = ty_client_get(listing->client, path, &answer);
-    if (code != TY_EXIT_OK)
-        return code;
-    if (answer.status != 200) {
-        code = go_on_behind_damage(listing, &answer);
-    } else if (!show_page(listing, &answer)) {
-        fprintf(stderr, "tally: %s did not answer as a Tally server does: no page of rejects\n",
-                ty_client_name(listing->client));
-        code = TY_EXIT_REFUSED;
-    }
-    ty_http_fini(&answer);
-    return code;
+        snprintf(path + length, TY_LISTING_PATH_BYTES - (size_t)length, "&after=%" PRIu64,
+                 listing->next);
 }
 
-static void print_end(const struct listing *listing)
+static void print_end(const struct ty_listing *listing)
 {
-    if (listing->options->json) {
+    if (options_of(listing)->json) {
         fputs(listing->shown == 0 ? "{\"rejects\":[" : "", stdout);
-        if (listing->more)
-            printf("],\"next\":%" PRIu64 "}\n", listing->next);
-        else
-            puts("],\"next\":null}");
-    } else if (!listing->options->ndjson) {
+        ty_listing_end_json(listing);
+    } else if (!options_of(listing)->ndjson) {
         if (listing->shown == 0)
-            puts(listing->options->code != NULL ? "no such rejects are kept"
-                                                : "no rejects are kept");
+            puts(options_of(listing)->code != NULL ? "no such rejects are kept"
+                                                   : "no rejects are kept");
         if (listing->more)
             printf("older ones: --after %" PRIu64 ", or --all\n", listing->next);
     }
 }
 
-static int list(struct listing *listing)
-{
-    int code;
-
-    do {
-        code = ask(listing);
-    } while (code == TY_EXIT_OK && listing->more && !is_full(listing) && !ferror(stdout));
-    if (code != TY_EXIT_OK)
-        return code;
-    print_end(listing);
-    return listing->damaged ? TY_EXIT_REFUSED : TY_EXIT_OK;
-}
+static const struct ty_listing_kind kind = {
+    .name = "rejects", .path = path_of, .show_page = show_page, .end = print_end};
 
 static int run(const struct ty_command *self, int argc, char **argv)
 {
     struct rejects_options options = {.limit = 100};
-    struct listing listing = {.options = &options, .more = true};
+    struct ty_listing listing = {.kind = &kind, .options = &options};
     int code = ty_flags_parse(self->flags, argc, argv, &options, NULL);
 
     if (code != -1)
@@ -231,13 +173,9 @@ static int run(const struct ty_command *self, int argc, char **argv)
               stderr);
         return TY_EXIT_USAGE;
     }
+    listing.limit = options.all ? 0 : options.limit;
     listing.next = options.after;
-    code = ty_client_open(&options.client, &listing.client);
-    if (code != TY_EXIT_OK)
-        return code;
-    code = list(&listing);
-    ty_client_close(listing.client);
-    return code;
+    return ty_listing_run(&listing, &options.client);
 }
 
 static const char *const codes[] = {"missing_field", "invalid_field", "out_of_range",

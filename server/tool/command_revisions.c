@@ -1,14 +1,13 @@
 /* `tally revisions`: what changed in closed months of a customer, the oldest change first. */
 #include "server/tool/answer.h"
 #include "server/tool/command.h"
+#include "server/tool/listing.h"
 #include "server/tool/raw_json.h"
 #include "server/tool/table.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PAGE_MAX UINT64_C(1000) /* the server's bound */
 
 struct revisions_options {
     struct ty_client_options client;
@@ -19,15 +18,10 @@ struct revisions_options {
     bool csv;
 };
 
-struct listing {
-    const struct revisions_options *options;
-    struct ty_client *client;
-    uint64_t shown;
-    uint64_t next; /* later ones than this come next */
-    bool begun;    /* what stands before the first is written */
-    bool more;     /* there may be some */
-    bool damaged;  /* some could not be read */
-};
+static const struct revisions_options *options_of(const struct ty_listing *listing)
+{
+    return listing->options;
+}
 
 /* --- A revision as text. Numbers are the server's own digits (exact_json.h). --- */
 
@@ -126,24 +120,19 @@ static void print_csv(json_t *revision, bool head)
 
 /* --- Pages --- */
 
-static bool is_full(const struct listing *listing)
-{
-    return listing->options->limit != 0 && listing->shown >= listing->options->limit;
-}
-
 /* What stands before the revisions. */
-static void begin(struct listing *listing, json_t *page)
+static void begin(struct ty_listing *listing, json_t *page)
 {
     const char *through = text_of(page, "closed_through");
 
     if (listing->begun)
         return;
     listing->begun = true;
-    if (listing->options->csv) {
+    if (options_of(listing)->csv) {
         print_csv(NULL, true);
         return;
     }
-    printf("customer %s\n", listing->options->customer);
+    printf("customer %s\n", options_of(listing)->customer);
     if (through[0] == '\0') {
         puts("no month is closed");
         return;
@@ -155,9 +144,9 @@ static void begin(struct listing *listing, json_t *page)
     fputs("\n\n", stdout);
 }
 
-static void show(struct listing *listing, json_t *revision)
+static void show(struct ty_listing *listing, json_t *revision)
 {
-    if (listing->options->csv) {
+    if (options_of(listing)->csv) {
         print_csv(revision, false);
     } else {
         if (listing->shown == 0)
@@ -170,7 +159,7 @@ static void show(struct listing *listing, json_t *revision)
 
 /* --- JSON: the revisions as they came, in one document of all pages --- */
 
-static bool show_json(struct listing *listing, const struct ty_http_answer *answer)
+static bool show_json(struct ty_listing *listing, const struct ty_http_answer *answer)
 {
     struct ty_text page = {answer->body, answer->length}, list, name, revision;
     struct ty_raw_json parts;
@@ -181,38 +170,30 @@ static bool show_json(struct listing *listing, const struct ty_http_answer *answ
         fwrite(page.data, 1, (size_t)(list.data + 1 - page.data), stdout);
     listing->begun = true;
     parts = ty_raw_json_open(list);
-    while (!is_full(listing) && ty_raw_json_next(&parts, &name, &revision)) {
+    while (!ty_listing_is_full(listing) && ty_raw_json_next(&parts, &name, &revision)) {
         fputs(listing->shown++ == 0 ? "" : ",\n", stdout);
         fwrite(revision.data, 1, revision.length, stdout);
     }
     return true;
 }
 
-static void end_json(const struct listing *listing)
-{
-    if (listing->more)
-        printf("],\"next\":%" PRIu64 "}\n", listing->next);
-    else
-        puts("],\"next\":null}");
-}
-
 /* --- Asking --- */
 
 /* Shows a page; false where it is none. */
-static bool show_page(struct listing *listing, const struct ty_http_answer *answer)
+static bool show_page(struct ty_listing *listing, const struct ty_http_answer *answer)
 {
     json_t *page = ty_answer_parse(listing->client, answer);
     json_t *list = json_object_get(page, "revisions"), *revision;
     size_t index;
     bool ok = json_is_array(list);
 
-    if (ok && listing->options->json) {
+    if (ok && options_of(listing)->json) {
         ok = show_json(listing, answer);
     } else if (ok) {
         begin(listing, page);
         json_array_foreach(list, index, revision)
         {
-            if (!is_full(listing))
+            if (!ty_listing_is_full(listing))
                 show(listing, revision);
         }
     }
@@ -226,72 +207,33 @@ static bool show_page(struct listing *listing, const struct ty_http_answer *answ
     return ok;
 }
 
-/* A damaged revision is lost, the later ones are not: the server says how to go on. */
-static int go_on_behind_damage(struct listing *listing, const struct ty_http_answer *answer)
+static void path_of(const struct ty_listing *listing, char path[TY_LISTING_PATH_BYTES])
 {
-    json_t *problem = ty_answer_parse(listing->client, answer);
-    uint64_t next = strtoull(text_of(problem, "next"), NULL, 10);
-
-    json_decref(problem);
-    ty_answer_print_problem(listing->client, answer);
-    if (answer->status != 500 || next <= listing->next)
-        return TY_EXIT_REFUSED;
-    listing->damaged = true;
-    listing->next = next;
-    return TY_EXIT_OK;
+    snprintf(path, TY_LISTING_PATH_BYTES,
+             "/v1/customers/%s/revisions?limit=%" PRIu64 "&after=%" PRIu64,
+             options_of(listing)->customer, ty_listing_left(listing), listing->next);
 }
 
-static int ask(struct listing *listing)
+static void print_end(const struct ty_listing *listing)
 {
-    uint64_t left =
-        listing->options->limit == 0 ? PAGE_MAX : listing->options->limit - listing->shown;
-    struct ty_http_answer answer;
-    char path[160];
-    int code;
-
-    snprintf(path, sizeof(path), "/v1/customers/%s/revisions?limit=%" PRIu64 "&after=%" PRIu64,
-             listing->options->customer, TY_MIN(left, PAGE_MAX), listing->next);
-    code = ty_client_get(listing->client, path, &answer);
-    if (code != TY_EXIT_OK)
-        return code;
-    if (answer.status != 200) {
-        code = go_on_behind_damage(listing, &answer);
-    } else if (!show_page(listing, &answer)) {
-        fprintf(stderr, "tally: %s did not answer as a Tally server does: no page of revisions\n",
-                ty_client_name(listing->client));
-        code = TY_EXIT_REFUSED;
-    }
-    ty_http_fini(&answer);
-    return code;
-}
-
-static void print_end(const struct listing *listing)
-{
-    if (listing->options->json)
-        end_json(listing);
-    else if (!listing->options->csv && listing->shown == 0)
+    if (options_of(listing)->json)
+        ty_listing_end_json(listing);
+    else if (!options_of(listing)->csv && listing->shown == 0)
         puts("nothing has changed in closed months");
-    else if (!listing->options->csv && listing->more)
+    else if (!options_of(listing)->csv && listing->more)
         printf("later ones: --after %" PRIu64 "\n", listing->next);
 }
 
-static int list(struct listing *listing)
-{
-    int code;
-
-    do {
-        code = ask(listing);
-    } while (code == TY_EXIT_OK && listing->more && !is_full(listing) && !ferror(stdout));
-    if (code != TY_EXIT_OK)
-        return code;
-    print_end(listing);
-    return listing->damaged ? TY_EXIT_REFUSED : TY_EXIT_OK;
-}
+static const struct ty_listing_kind kind = {.name = "revisions",
+                                            .ascends = true,
+                                            .path = path_of,
+                                            .show_page = show_page,
+                                            .end = print_end};
 
 static int run(const struct ty_command *self, int argc, char **argv)
 {
     struct revisions_options options = {0};
-    struct listing listing = {.options = &options, .more = true};
+    struct ty_listing listing = {.kind = &kind, .options = &options};
     int code = ty_flags_parse(self->flags, argc, argv, &options, NULL);
 
     if (code != -1)
@@ -302,13 +244,9 @@ static int run(const struct ty_command *self, int argc, char **argv)
               stderr);
         return TY_EXIT_USAGE;
     }
+    listing.limit = options.limit;
     listing.next = options.after;
-    code = ty_client_open(&options.client, &listing.client);
-    if (code != TY_EXIT_OK)
-        return code;
-    code = list(&listing);
-    ty_client_close(listing.client);
-    return code;
+    return ty_listing_run(&listing, &options.client);
 }
 
 #define AT(member) .offset = offsetof(struct revisions_options, member)

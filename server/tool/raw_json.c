@@ -1,5 +1,6 @@
 #include "server/tool/raw_json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *skip_space(const char *at, const char *end)
@@ -98,4 +99,11 @@ bool ty_raw_json_member(struct ty_text object, const char *name, struct ty_text 
         if (found.length == length + 2 && memcmp(found.data + 1, name, length) == 0)
             return true;
     return false;
+}
+
+uint64_t ty_raw_json_number(struct ty_text object, const char *name)
+{
+    struct ty_text value;
+
+    return ty_raw_json_member(object, name, &value) ? strtoull(value.data, NULL, 10) : 0;
 }

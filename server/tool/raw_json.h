@@ -29,4 +29,7 @@ bool ty_raw_json_next(struct ty_raw_json *parts, struct ty_text *name, struct ty
  * there is none. */
 bool ty_raw_json_member(struct ty_text object, const char *name, struct ty_text *value);
 
+/* ty_raw_json_number reads a member that is a whole number; 0 where there is none. */
+uint64_t ty_raw_json_number(struct ty_text object, const char *name);
+
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "query/usage.h"
+#include "storage/snapshot.h"
 
 #define MONTHS 3
 
@@ -97,6 +98,19 @@ bool ty_scenario_filled(struct ty_world *world, uint64_t times)
         if (ty_scenario_events(world, i, 1) != MONTHS * times)
             return false;
     return true;
+}
+
+struct ty_closed ty_scenario_closed(struct ty_world *world, unsigned customer)
+{
+    struct ty_uuid id = ty_world_customer(customer);
+    struct ty_snapshot *snapshot;
+    struct ty_closed closed;
+    tally_error error;
+
+    TY_ASSERT(ty_snapshot_begin(world->shard->store, &snapshot, &error) == TALLY_OK);
+    TY_ASSERT(ty_snapshot_get_closed(snapshot, &id, &closed, &error) == TALLY_OK);
+    ty_snapshot_end(world->shard->store, snapshot);
+    return closed;
 }
 
 void ty_scenario_empty(struct ty_world *world)

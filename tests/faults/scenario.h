@@ -35,6 +35,13 @@ uint64_t ty_scenario_events(struct ty_world *world, unsigned customer, unsigned 
 void ty_scenario_fill(struct ty_world *world);
 bool ty_scenario_filled(struct ty_world *world, uint64_t times);
 
+/* A month that has ended in the world, and a time in it. */
+#define TY_SCENARIO_JANUARY    636
+#define TY_SCENARIO_JANUARY_MS INT64_C(1673000000000)
+
+/* How far a customer's months are closed, by what is stored. */
+struct ty_closed ty_scenario_closed(struct ty_world *world, unsigned customer);
+
 /* An empty directory in place of the world's, whose shard is closed. */
 void ty_scenario_empty(struct ty_world *world);
 

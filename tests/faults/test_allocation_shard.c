@@ -148,25 +148,10 @@ Test(allocation_shard, rejects_without_memory_are_not_kept_and_the_next_time_the
 
 /* --- Closed months --- */
 
-#define JANUARY    636
-#define JANUARY_MS INT64_C(1673000000000)
-
-static struct ty_closed closed_of(unsigned customer)
-{
-    struct ty_uuid id = ty_world_customer(customer);
-    struct ty_snapshot *snapshot;
-    struct ty_closed closed;
-    tally_error error;
-
-    cr_assert_eq(ty_snapshot_begin(world.shard->store, &snapshot, &error), TALLY_OK);
-    cr_assert_eq(ty_snapshot_get_closed(snapshot, &id, &closed, &error), TALLY_OK);
-    ty_snapshot_end(world.shard->store, snapshot);
-    return closed;
-}
-
 static bool close_failing(unsigned customer, uint64_t n)
 {
-    struct ty_close close = {.customer = ty_world_customer(customer), .through = JANUARY};
+    struct ty_close close = {.customer = ty_world_customer(customer),
+                             .through = TY_SCENARIO_JANUARY};
     struct ty_part part = {.close = &close};
     bool hit;
 
@@ -177,12 +162,12 @@ static bool close_failing(unsigned customer, uint64_t n)
     if (part.status != TALLY_OK) {
         check_problem(part.status, part.problem, n);
         cr_assert_eq(close.result, TY_CLOSE_NOT_STORED);
-        cr_assert_eq(closed_of(customer).through, TY_NOT_CLOSED);
+        cr_assert_eq(ty_scenario_closed(&world, customer).through, TY_NOT_CLOSED);
         ty_shard_commit(world.shard, &part);
         cr_assert_eq(part.status, TALLY_OK, "%s", part.problem);
     }
     cr_assert_eq(close.result, TY_CLOSE_DONE);
-    cr_assert_eq(closed_of(customer).through, JANUARY);
+    cr_assert_eq(ty_scenario_closed(&world, customer).through, TY_SCENARIO_JANUARY);
     return hit;
 }
 
@@ -190,21 +175,21 @@ static bool close_failing(unsigned customer, uint64_t n)
 static bool revise_failing(unsigned customer, uint64_t n)
 {
     static struct ty_sending sending;
-    uint64_t before = closed_of(customer).revisions;
+    uint64_t before = ty_scenario_closed(&world, customer).revisions;
     bool hit;
 
-    ty_sending_init(&sending, &world, customer, 1 + (unsigned)(n % 2), JANUARY_MS, 3);
+    ty_sending_init(&sending, &world, customer, 1 + (unsigned)(n % 2), TY_SCENARIO_JANUARY_MS, 3);
     ty_allocations_fail(n, n % 2 == 0);
     (void)ty_sending_commit(&sending, &world);
     hit = ty_allocations_stop();
     ty_shard_check(world.shard);
     if (sending.part.status != TALLY_OK) {
         check_problem(sending.part.status, sending.part.problem, n);
-        cr_assert_eq(closed_of(customer).revisions, before);
+        cr_assert_eq(ty_scenario_closed(&world, customer).revisions, before);
         cr_assert_eq(ty_sending_commit(&sending, &world), TALLY_OK, "%s", sending.part.problem);
     }
     expect_results(&sending, TALLY_ACCEPTED, n);
-    cr_assert_eq(closed_of(customer).revisions, before + 1);
+    cr_assert_eq(ty_scenario_closed(&world, customer).revisions, before + 1);
     ty_sending_fini(&sending);
     return hit;
 }
@@ -220,7 +205,7 @@ Test(allocation_shard, closings_and_revisions_without_memory_are_made_the_next_t
         static struct ty_sending sending;
 
         cr_assert_lt(n, ROUNDS_MAX);
-        ty_sending_init(&sending, &world, ++customer, 1, JANUARY_MS, 1);
+        ty_sending_init(&sending, &world, ++customer, 1, TY_SCENARIO_JANUARY_MS, 1);
         cr_assert_eq(ty_sending_commit(&sending, &world), TALLY_OK);
         ty_sending_fini(&sending);
         hit = close_failing(customer, n);

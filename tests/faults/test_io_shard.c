@@ -229,25 +229,9 @@ Test(io_shard, a_large_commit_that_fails_is_stored_wholly_or_not_at_all)
 
 /* --- Closed months --- */
 
-#define JANUARY    636
-#define JANUARY_MS INT64_C(1673000000000)
-
-static struct ty_closed closed_of(unsigned of)
-{
-    struct ty_uuid id = ty_world_customer(of);
-    struct ty_snapshot *snapshot;
-    struct ty_closed closed;
-    tally_error error;
-
-    cr_assert_eq(ty_snapshot_begin(world.shard->store, &snapshot, &error), TALLY_OK);
-    cr_assert_eq(ty_snapshot_get_closed(snapshot, &id, &closed, &error), TALLY_OK);
-    ty_snapshot_end(world.shard->store, snapshot);
-    return closed;
-}
-
 static tally_status send_january(struct ty_sending *sending, unsigned count)
 {
-    ty_sending_init(sending, &world, customer, 1, JANUARY_MS, count);
+    ty_sending_init(sending, &world, customer, 1, TY_SCENARIO_JANUARY_MS, count);
     return ty_sending_commit(sending, &world);
 }
 
@@ -256,7 +240,8 @@ static tally_status send_january(struct ty_sending *sending, unsigned count)
 static const char *close_and_send_failing(uint64_t n, enum ty_io_failure failure, bool stays)
 {
     static struct ty_sending sending;
-    struct ty_close close = {.customer = ty_world_customer(++customer), .through = JANUARY};
+    struct ty_close close = {.customer = ty_world_customer(++customer),
+                             .through = TY_SCENARIO_JANUARY};
     struct ty_part part = {.close = &close};
     const char *call;
 
@@ -270,7 +255,7 @@ static const char *close_and_send_failing(uint64_t n, enum ty_io_failure failure
     if (world.shard->failed)
         ty_world_reopen(&world);
     if (part.status != TALLY_OK) {
-        bool is_stored = closed_of(customer).through == JANUARY;
+        bool is_stored = ty_scenario_closed(&world, customer).through == TY_SCENARIO_JANUARY;
 
         ty_shard_commit(world.shard, &part);
         cr_assert_eq(part.status, TALLY_OK, "%s: %s", call, part.problem);
@@ -280,13 +265,13 @@ static const char *close_and_send_failing(uint64_t n, enum ty_io_failure failure
     if (sending.part.status != TALLY_OK) { /* All of it is stored, or nothing. */
         bool is_stored = ty_scenario_events(&world, customer, 1) == 5;
 
-        cr_assert_eq(closed_of(customer).revisions, is_stored, "%s", call);
+        cr_assert_eq(ty_scenario_closed(&world, customer).revisions, is_stored, "%s", call);
         cr_assert_eq(ty_sending_commit(&sending, &world), TALLY_OK, "%s", call);
     }
     ty_sending_fini(&sending);
     ty_shard_check(world.shard);
     cr_assert_eq(ty_scenario_events(&world, customer, 1), 5u, "%s", call);
-    cr_assert_eq(closed_of(customer).revisions, 1u, "%s", call);
+    cr_assert_eq(ty_scenario_closed(&world, customer).revisions, 1u, "%s", call);
     return call;
 }
 
@@ -297,7 +282,7 @@ Test(io_shard, closings_and_revisions_are_stored_wholly_or_not_at_all)
     fail_in_ways(close_and_send_failing, false);
     ty_world_reopen(&world);
     for (; customer > 1000; customer--)
-        cr_assert_eq(closed_of(customer).revisions, 1u);
+        cr_assert_eq(ty_scenario_closed(&world, customer).revisions, 1u);
 }
 
 /* --- Checkpoints and the end --- */

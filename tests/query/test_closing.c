@@ -1,9 +1,9 @@
 #include "query/closing.h"
 #include "tests/support/damage.h"
 #include "tests/support/shard_world.h"
+#include "tests/support/waiter.h"
 
 #include <criterion/criterion.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,9 +14,7 @@ static struct ty_world world; /* it is February 2023 */
 static struct ty_database *database;
 static struct ty_uuid customer;
 static tally_error error;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool is_done;
+static struct ty_waiter waiter = TY_WAITER_INIT;
 
 static void open_database(void)
 {
@@ -41,10 +39,7 @@ TestSuite(closing, .init = init, .fini = fini);
 static void note_done(struct ty_closing *closing)
 {
     (void)closing;
-    pthread_mutex_lock(&lock);
-    is_done = true;
-    pthread_cond_signal(&changed);
-    pthread_mutex_unlock(&lock);
+    ty_waiter_wake(&waiter);
 }
 
 static struct ty_close close_through(int32_t month)
@@ -52,12 +47,8 @@ static struct ty_close close_through(int32_t month)
     struct ty_closing closing = {.close = {.customer = customer, .through = month},
                                  .done = note_done};
 
-    is_done = false;
     ty_database_close_months(database, &closing);
-    pthread_mutex_lock(&lock);
-    while (!is_done)
-        pthread_cond_wait(&changed, &lock);
-    pthread_mutex_unlock(&lock);
+    ty_waiter_await(&waiter);
     cr_assert_eq(closing.status, TALLY_OK, "%s", closing.problem);
     return closing.close;
 }

@@ -1,9 +1,9 @@
 #include "query/rejects.h"
 #include "tests/support/damage.h"
 #include "tests/support/shard_world.h"
+#include "tests/support/waiter.h"
 
 #include <criterion/criterion.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,9 +12,7 @@
 static struct ty_world world;
 static struct ty_database *database;
 static tally_error error;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool is_done;
+static struct ty_waiter waiter = TY_WAITER_INIT;
 
 static void open_database(void)
 {
@@ -38,10 +36,7 @@ TestSuite(rejects, .init = init, .fini = fini);
 static void note_done(struct ty_keeping *keeping)
 {
     (void)keeping;
-    pthread_mutex_lock(&lock);
-    is_done = true;
-    pthread_cond_signal(&changed);
-    pthread_mutex_unlock(&lock);
+    ty_waiter_wake(&waiter);
 }
 
 /* Keeps rejects whose records are their numbers. */
@@ -57,12 +52,8 @@ static void keep(unsigned first, unsigned last)
                                         .time_ms = TALLY_TIME_OF_ARRIVAL,
                                         .record = {records[i], strlen(records[i])}};
     }
-    is_done = false;
     ty_database_keep_rejects(database, &keeping);
-    pthread_mutex_lock(&lock);
-    while (!is_done)
-        pthread_cond_wait(&changed, &lock);
-    pthread_mutex_unlock(&lock);
+    ty_waiter_await(&waiter);
     cr_assert_eq(keeping.status, TALLY_OK);
 }
 

@@ -216,53 +216,45 @@ Test(store_closings, are_found_and_not_found)
     ty_store_close(store);
 }
 
+static uint8_t random_bits(void *random)
+{
+    return (uint8_t)(1 + ty_random_below(random, 255));
+}
+
+static void look(void *random, size_t entry, size_t byte)
+{
+    struct ty_store *store = open_store();
+    struct ty_closed closed;
+    bool told = false;
+    unsigned all;
+
+    (void)random;
+    cr_assert_eq(read_all(store, &all), TALLY_CORRUPT, "byte %zu of entry %zu", byte, entry);
+    cr_assert_not_null(strstr(problem.message, "closing"), "%s", problem.message);
+    for (unsigned number = 2; number <= 12; number += 2) {
+        tally_status status = get(store, number, &closed);
+
+        told |= status == TALLY_CORRUPT;
+        cr_assert(status == TALLY_CORRUPT ||
+                      (status == TALLY_OK && closed.through == closed_of(number).through),
+                  "byte %zu of entry %zu: customer %u is closed through %d", byte, entry, number,
+                  closed.through);
+    }
+    cr_assert(told);
+    ty_store_close(store);
+}
+
 /* Whatever byte of a key or a value is spoiled: a closing is told as it was, or that it cannot be
  * told; never that there is none. And a start does not pass over it. */
 Test(store_closings, a_damaged_one_never_passes_for_none)
 {
     struct ty_store *store = open_store();
-    struct ty_stored *entries;
     struct ty_random random;
-    size_t count, length;
-    uint8_t *file;
-    unsigned all;
 
     ty_random_init(&random, ty_random_seed());
     put_closings(store, 6);
     ty_store_close(store);
-    count = ty_damage_list(directory.path, &entries);
-    file = ty_damage_read_file(directory.path, &length);
-    for (size_t i = 0; i < count; i++)
-        for (size_t at = 0; at < entries[i].key_length + entries[i].length; at++) {
-            size_t place = at < entries[i].key_length
-                               ? entries[i].key_at + at
-                               : entries[i].value_at + at - entries[i].key_length;
-            uint8_t bits = (uint8_t)(1 + ty_random_below(&random, 255));
-            struct ty_closed closed;
-            bool told = false;
-
-            if (strcmp(entries[i].tree, "closings") != 0)
-                continue;
-            file[place] ^= bits;
-            ty_damage_write_file(directory.path, file, length);
-            store = open_store();
-            cr_assert_eq(read_all(store, &all), TALLY_CORRUPT, "byte %zu of entry %zu", at, i);
-            cr_assert_not_null(strstr(problem.message, "closing"), "%s", problem.message);
-            for (unsigned number = 2; number <= 12; number += 2) {
-                tally_status status = get(store, number, &closed);
-
-                told |= status == TALLY_CORRUPT;
-                cr_assert(status == TALLY_CORRUPT ||
-                              (status == TALLY_OK && closed.through == closed_of(number).through),
-                          "byte %zu of entry %zu: customer %u is closed through %d", at, i, number,
-                          closed.through);
-            }
-            cr_assert(told);
-            ty_store_close(store);
-            file[place] ^= bits;
-        }
-    free(entries);
-    free(file);
+    cr_assert_gt(ty_damage_each_byte(directory.path, "closings", random_bits, look, &random), 6u);
 }
 
 /* A directory that an older version wrote has neither tree, and gets both. */

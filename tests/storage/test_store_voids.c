@@ -2,8 +2,6 @@
 #include "tests/storage/store_fixture.h"
 #include "tests/support/damage.h"
 
-#include <stdlib.h>
-
 TestSuite(store_voids, .init = make_directory, .fini = remove_directory);
 
 #define VOIDS 6
@@ -79,33 +77,24 @@ Test(store_voids, an_empty_tree_has_none)
     ty_store_close(store);
 }
 
+static uint8_t random_bits(void *random)
+{
+    return (uint8_t)(1 + ty_random_below(random, 255));
+}
+
+static void look(void *random, size_t entry, size_t byte)
+{
+    (void)random;
+    cr_assert_lt(ask_all(), 2u * VOIDS + 1, "byte %zu of entry %zu: nothing was told", byte, entry);
+}
+
 /* An event whose void is lost would be taken out of its totals a second time. */
 Test(store_voids, a_flipped_byte_of_key_or_value_never_makes_an_event_count_again)
 {
-    struct ty_stored *entries;
     struct ty_random random;
-    size_t count, length;
-    uint8_t *file;
 
     ty_random_init(&random, ty_random_seed());
     put_voids();
-    count = ty_damage_list(directory.path, &entries);
-    file = ty_damage_read_file(directory.path, &length);
-    for (size_t i = 0; i < count; i++)
-        for (size_t at = 0; at < entries[i].key_length + entries[i].length; at++) {
-            size_t place = at < entries[i].key_length
-                               ? entries[i].key_at + at
-                               : entries[i].value_at + at - entries[i].key_length;
-            uint8_t bits = (uint8_t)(1 + ty_random_below(&random, 255));
-
-            if (strcmp(entries[i].tree, "voids") != 0)
-                continue;
-            file[place] ^= bits;
-            ty_damage_write_file(directory.path, file, length);
-            cr_assert_lt(ask_all(), 2u * VOIDS + 1, "byte %zu of entry %zu: nothing was told", at,
-                         i);
-            file[place] ^= bits;
-        }
-    free(entries);
-    free(file);
+    cr_assert_gt(ty_damage_each_byte(directory.path, "voids", random_bits, look, &random),
+                 VOIDS * 16u);
 }

@@ -227,6 +227,35 @@ void ty_damage_write_file(const char *path, const uint8_t *bytes, size_t length)
 
 /* --- By what they spoil --- */
 
+static size_t offset_in(const struct ty_stored *entry, size_t byte)
+{
+    return byte < entry->key_length ? entry->key_at + byte
+                                    : entry->value_at + byte - entry->key_length;
+}
+
+size_t ty_damage_each_byte(const char *path, const char *tree, uint8_t (*bits)(void *context),
+                           void (*look)(void *context, size_t entry, size_t byte), void *context)
+{
+    struct ty_stored *entries;
+    size_t count = ty_damage_list(path, &entries), length, bytes = 0;
+    uint8_t *file = ty_damage_read_file(path, &length);
+
+    for (size_t i = 0; i < count; i++)
+        for (size_t byte = 0;
+             strcmp(entries[i].tree, tree) == 0 && byte < entries[i].key_length + entries[i].length;
+             byte++, bytes++) {
+            uint8_t change = bits(context);
+
+            file[offset_in(&entries[i], byte)] ^= change;
+            ty_damage_write_file(path, file, length);
+            look(context, i, byte);
+            file[offset_in(&entries[i], byte)] ^= change;
+        }
+    free(entries);
+    free(file);
+    return bytes;
+}
+
 void ty_damage_journal_flip(const char *path, uint64_t sequence, long offset)
 {
     uint8_t key[8];

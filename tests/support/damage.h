@@ -53,6 +53,11 @@ const char *ty_damage_name(const struct ty_stored *entry, char text[128]);
 uint8_t *ty_damage_read_file(const char *path, size_t *length);
 void ty_damage_write_file(const char *path, const uint8_t *bytes, size_t length);
 
+/* Changes one byte of the keys and values of a tree after the other, each for the time of a call of
+ * `look`; `bits` gives what is exchanged. Returns how many there were. */
+size_t ty_damage_each_byte(const char *path, const char *tree, uint8_t (*bits)(void *context),
+                           void (*look)(void *context, size_t entry, size_t byte), void *context);
+
 /* The three by what they spoil: a journal value, a day or month of a series (`level` is 1 or 2). */
 void ty_damage_journal_flip(const char *path, uint64_t sequence, long offset);
 void ty_damage_journal_delete(const char *path, uint64_t sequence);

@@ -22,8 +22,8 @@ void reject_reference_fini(struct reject_reference *reference);
 
 /* A reject: mostly a new one, sometimes one that is kept already, with another source, and
  * sometimes one that differs from such a one in code or time, or far behind what is kept of it. */
-struct ty_reject reject_reference_make(struct reject_reference *reference,
-                                       struct ty_random *random, int64_t now_ms);
+struct ty_reject reject_reference_make(struct reject_reference *reference, struct ty_random *random,
+                                       int64_t now_ms);
 
 /* The reject was stored, unless it had been. */
 void reject_reference_keep(struct reject_reference *reference, const struct ty_reject *reject,

@@ -1,6 +1,6 @@
 #include "tests/support/shard_world.h"
+#include "tests/support/waiter.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -294,40 +294,29 @@ tally_status ty_world_forgetful_database(struct ty_world *world, unsigned shards
                             error);
 }
 
-struct waiter {
+struct submitting {
     struct ty_submission submission;
-    pthread_mutex_t lock;
-    pthread_cond_t decided;
-    bool done;
+    struct ty_waiter waiter;
 };
 
 static void wake(struct ty_submission *submission)
 {
-    struct waiter *waiter = TY_CONTAINER_OF(submission, struct waiter, submission);
-
-    pthread_mutex_lock(&waiter->lock);
-    waiter->done = true;
-    pthread_cond_signal(&waiter->decided);
-    pthread_mutex_unlock(&waiter->lock);
+    ty_waiter_wake(&TY_CONTAINER_OF(submission, struct submitting, submission)->waiter);
 }
 
 tally_status ty_world_submit(struct ty_world *world, struct ty_database *database,
                              const struct ty_event *events, size_t count, tally_result *results)
 {
     struct ty_batch *batch = ty_database_take_batch(database);
-    struct waiter waiter = {.submission = {.batch = batch, .done = wake},
-                            .lock = PTHREAD_MUTEX_INITIALIZER,
-                            .decided = PTHREAD_COND_INITIALIZER};
+    struct submitting submitting = {.submission = {.batch = batch, .done = wake},
+                                    .waiter = TY_WAITER_INIT};
 
     TY_ASSERT(batch != NULL);
     fill_batch(batch, events, count, ty_database_secret(database));
-    ty_database_submit(database, &waiter.submission);
-    pthread_mutex_lock(&waiter.lock);
-    while (!waiter.done)
-        pthread_cond_wait(&waiter.decided, &waiter.lock);
-    pthread_mutex_unlock(&waiter.lock);
-    keep_problem(world, waiter.submission.problem);
+    ty_database_submit(database, &submitting.submission);
+    ty_waiter_await(&submitting.waiter);
+    keep_problem(world, submitting.submission.problem);
     read_results(batch, results);
     ty_database_give_batch(database, batch);
-    return waiter.submission.status;
+    return submitting.submission.status;
 }

@@ -5,31 +5,16 @@ import decimal
 import http.client
 import json
 import threading
-import unittest
 
 import forward
 import tallyd
-from tallyd import Server
+from events import OTHER, WORKFLOW, EventsCase
 
-WORKFLOW = "0f6b0a4e-7d0c-4c55-9a53-2f4d3c1c8a10"
-OTHER = "1f6b0a4e-7d0c-4c55-9a53-2f4d3c1c8a10"
 NOTHING = {"num_events": 0, "processed_credits": 0, "num_documents": 0, "num_pages": 0,
            "average_time_per_page": None, "processing_ms": 0}
 
 
-class ClosingCase(unittest.TestCase):
-    options = ("--shards", "3")
-
-    def setUp(self):
-        self.rng = tallyd.make_random()
-        self.server = Server(*self.options)
-        self.addCleanup(self.server.remove)
-        self.customer = tallyd.random_uuid(self.rng)
-
-    def make(self, identity, workflow=WORKFLOW, time="2023-01-31T23:59:59.999Z", **fields):
-        return {"id": identity, "customer_id": self.customer, "workflow_id": workflow, "time": time,
-                "credits": 2.5, "documents": 1, "pages": 4, "processing_ms": 1000, **fields}
-
+class ClosingCase(EventsCase):
     def send(self, events, accepted=None, **options):
         answer = self.server.post(events, **options)
         self.assertEqual((answer.status, answer.json()["rejected"]), (200, []), answer)

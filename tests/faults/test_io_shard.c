@@ -24,7 +24,7 @@ static void init(void)
     ty_world_init(&world);
     world.options.map_bytes = 64 << 20;
     world.options.sync = true;
-    world.options.dedup_seal_ids = 8; /* sealed, merged and swept all the time */
+    world.options.dedup_seal_ids = 8; /* sealed and swept all the time */
     memset(&ends, 0, sizeof(ends));
 }
 

@@ -101,7 +101,7 @@ static void choose_options(struct simulation *simulation)
     /* The first map is full at once or soon, the first memory holds some thousand ids. */
     static const uint64_t maps[] = {2200 << 10, 16 << 20, 256 << 20, 256 << 20};
     static const uint64_t memories[] = {300000, 64 << 20, 64 << 20};
-    /* Small runs are sealed and merged all the time, the last never. */
+    /* Small runs are sealed all the time, the last never. */
     static const uint64_t seals[] = {1, 20, 100, 1 << 20};
 
     simulation->options = (struct ty_shard_options){

@@ -1,6 +1,7 @@
 #include "engine/event.h"
 
 #define XXH_INLINE_ALL
+#include <endian.h>
 #include <sodium/crypto_shorthash_siphash24.h>
 #include <string.h>
 #include <xxhash.h>
@@ -29,9 +30,9 @@ static size_t put_text(uint8_t *out, struct ty_text text)
 
 static size_t put_u64(uint8_t *out, uint64_t value)
 {
-    for (int i = 0; i < 8; i++)
-        out[i] = (uint8_t)(value >> (8 * i));
-    return 8;
+    value = htole64(value);
+    memcpy(out, &value, sizeof(value));
+    return sizeof(value);
 }
 
 static void hash_key(struct ty_event *event, const struct ty_secret *secret)

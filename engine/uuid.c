@@ -115,8 +115,3 @@ void ty_uuid_format(const struct ty_uuid *uuid, char text[TY_UUID_TEXT_LENGTH])
     memcpy(text + 24, digits + 20, 12);
     text[8] = text[13] = text[18] = text[23] = '-';
 }
-
-int ty_uuid_compare(const struct ty_uuid *a, const struct ty_uuid *b)
-{
-    return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
-}

@@ -7,6 +7,7 @@
 #define TY_ENGINE_UUID_H
 
 #include "engine/base.h"
+#include <string.h>
 
 #define TY_UUID_TEXT_LENGTH 36
 
@@ -29,6 +30,9 @@ bool ty_uuid_parse_canonical(const char *text, size_t length, struct ty_uuid *uu
 void ty_uuid_format(const struct ty_uuid *uuid, char text[TY_UUID_TEXT_LENGTH]);
 
 /* ty_uuid_compare orders as memcmp() does: negative, zero or positive. */
-int ty_uuid_compare(const struct ty_uuid *a, const struct ty_uuid *b);
+static inline int ty_uuid_compare(const struct ty_uuid *a, const struct ty_uuid *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+}
 
 #endif

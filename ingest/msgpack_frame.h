@@ -11,13 +11,24 @@
 #define TY_INGEST_MSGPACK_FRAME_H
 
 #include "engine/base.h"
+#include <endian.h>
+#include <string.h>
 
 /* The number in `bytes` bytes, 0 to 8 of them: msgpack is big-endian. */
 static inline uint64_t ty_msgpack_read(const void *data, unsigned bytes)
 {
     const uint8_t *at = data;
     uint64_t number = 0;
+    uint32_t four;
 
+    if (bytes == sizeof(four)) {
+        memcpy(&four, data, sizeof(four));
+        return be32toh(four);
+    }
+    if (bytes == sizeof(number)) {
+        memcpy(&number, data, sizeof(number));
+        return be64toh(number);
+    }
     for (unsigned i = 0; i < bytes; i++)
         number = number << 8 | at[i];
     return number;

@@ -11,6 +11,7 @@
 #define TY_STORAGE_BYTES_H
 
 #include "engine/base.h"
+#include <endian.h>
 #include <string.h>
 
 #define TY_VARINT_BYTES_MAX    10
@@ -18,16 +19,16 @@
 
 static inline uint8_t *ty_put_u32_be(uint8_t *out, uint32_t value)
 {
-    for (int i = 3; i >= 0; i--)
-        *out++ = (uint8_t)(value >> (8 * i));
-    return out;
+    value = htobe32(value);
+    memcpy(out, &value, sizeof(value));
+    return out + sizeof(value);
 }
 
 static inline uint8_t *ty_put_u64_be(uint8_t *out, uint64_t value)
 {
-    for (int i = 7; i >= 0; i--)
-        *out++ = (uint8_t)(value >> (8 * i));
-    return out;
+    value = htobe64(value);
+    memcpy(out, &value, sizeof(value));
+    return out + sizeof(value);
 }
 
 static inline uint8_t *ty_put_u16(uint8_t *out, unsigned value)
@@ -39,16 +40,16 @@ static inline uint8_t *ty_put_u16(uint8_t *out, unsigned value)
 
 static inline uint8_t *ty_put_u32(uint8_t *out, uint32_t value)
 {
-    for (int i = 0; i < 4; i++)
-        *out++ = (uint8_t)(value >> (8 * i));
-    return out;
+    value = htole32(value);
+    memcpy(out, &value, sizeof(value));
+    return out + sizeof(value);
 }
 
 static inline uint8_t *ty_put_u64(uint8_t *out, uint64_t value)
 {
-    for (int i = 0; i < 8; i++)
-        *out++ = (uint8_t)(value >> (8 * i));
-    return out;
+    value = htole64(value);
+    memcpy(out, &value, sizeof(value));
+    return out + sizeof(value);
 }
 
 static inline uint8_t *ty_put_varint(uint8_t *out, uint64_t value)
@@ -138,22 +139,22 @@ static inline uint16_t ty_get_u16(struct ty_reader *reader)
 
 static inline uint32_t ty_get_u32(struct ty_reader *reader)
 {
-    const uint8_t *at = ty_get_bytes(reader, 4);
+    const uint8_t *at = ty_get_bytes(reader, sizeof(uint32_t));
     uint32_t value = 0;
 
-    for (int i = 0; at != NULL && i < 4; i++)
-        value |= (uint32_t)at[i] << (8 * i);
-    return value;
+    if (at != NULL)
+        memcpy(&value, at, sizeof(value));
+    return le32toh(value);
 }
 
 static inline uint64_t ty_get_u64(struct ty_reader *reader)
 {
-    const uint8_t *at = ty_get_bytes(reader, 8);
+    const uint8_t *at = ty_get_bytes(reader, sizeof(uint64_t));
     uint64_t value = 0;
 
-    for (int i = 0; at != NULL && i < 8; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
+    if (at != NULL)
+        memcpy(&value, at, sizeof(value));
+    return le64toh(value);
 }
 
 static inline ty_uint128 ty_get_varint128(struct ty_reader *reader)
@@ -192,12 +193,18 @@ static inline uint64_t ty_get_varint(struct ty_reader *reader)
 
 static inline uint32_t ty_get_u32_be(const uint8_t *at)
 {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    uint32_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return be32toh(value);
 }
 
 static inline uint64_t ty_get_u64_be(const uint8_t *at)
 {
-    return (uint64_t)ty_get_u32_be(at) << 32 | ty_get_u32_be(at + 4);
+    uint64_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return be64toh(value);
 }
 
 #endif

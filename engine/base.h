@@ -22,6 +22,10 @@ _Noreturn void ty_assert_failed(const char *condition, const char *file, int lin
 #define TY_MIN(a, b)       ((a) < (b) ? (a) : (b))
 #define TY_MAX(a, b)       ((a) > (b) ? (a) : (b))
 
+/* gcc takes a function that only prefetches for one without an effect, and drops calls of it that
+ * it has not inlined before it looks. */
+#define TY_PREFETCHING static inline __attribute__((always_inline)) void
+
 /* The structure that holds `member`, of which `pointer` is the address. */
 #define TY_CONTAINER_OF(pointer, type, member)                                                     \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))

@@ -6,7 +6,6 @@
 
 #define BUCKET_IDS_MAX  16 /* on average; then buckets double */
 #define BUCKET_BITS_MAX 16
-#define PAGE            4096
 #define PART_SLACK      1024 /* ids that a part may have more than others, and some */
 #define IDS_MAX         UINT64_C(4000000000)
 
@@ -24,6 +23,9 @@ static uint8_t bits_for(uint64_t ids)
     return bits;
 }
 
+/* The memory of a page of every part. */
+#define LAYER ((size_t)TY_ID_MAP_PARTS * TY_ID_MAP_PAGE)
+
 bool ty_id_map_init(struct ty_id_map *map, uint64_t ids_max)
 {
     uint64_t all = TY_MIN(ids_max, IDS_MAX) / 2 * 3;
@@ -31,11 +33,13 @@ bool ty_id_map_init(struct ty_id_map *map, uint64_t ids_max)
     uint32_t most = (uint32_t)(all / TY_ID_MAP_PARTS * 9 / 8 + PART_SLACK);
     void *memory;
 
-    *map = (struct ty_id_map){.stride = (part_bytes(bits_for(all), most) + 7) / 8 * 8};
-    memory = mmap(NULL, map->stride * TY_ID_MAP_PARTS, PROT_READ | PROT_WRITE,
+    *map = (struct ty_id_map){.pages_max =
+                                  (uint32_t)(part_bytes(bits_for(all), most) / TY_ID_MAP_PAGE + 1)};
+    memory = mmap(NULL, map->pages_max * LAYER, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return false;
+    madvise(memory, map->pages_max * LAYER, MADV_HUGEPAGE);
     map->memory = memory;
     return true;
 }
@@ -43,7 +47,7 @@ bool ty_id_map_init(struct ty_id_map *map, uint64_t ids_max)
 void ty_id_map_fini(struct ty_id_map *map)
 {
     if (map->memory != NULL)
-        munmap(map->memory, map->stride * TY_ID_MAP_PARTS);
+        munmap(map->memory, map->pages_max * LAYER);
     free(map->scratch);
     *map = (struct ty_id_map){0};
 }
@@ -60,7 +64,7 @@ void ty_id_map_begin(struct ty_id_map *map, uint8_t slot, uint64_t ids)
 
 /* --- A part's memory --- */
 
-/* The places of a part's arrays in some memory. */
+/* The places of a part's arrays in scratch memory, where they lie in one piece. */
 struct view {
     uint32_t *first;
     uint16_t *tags;
@@ -73,6 +77,11 @@ static struct view view_of(char *memory, unsigned bucket_bits, uint32_t count)
     uint16_t *tags = (uint16_t *)(void *)(first + ((size_t)1 << bucket_bits) + 1);
 
     return (struct view){first, tags, (uint8_t *)(tags + count)};
+}
+
+static size_t bytes_of(const struct ty_id_map_part *part)
+{
+    return part->count == 0 ? 0 : part_bytes(part->bucket_bits, part->count);
 }
 
 static bool reserve_scratch(struct ty_id_map *map, size_t bytes)
@@ -89,34 +98,44 @@ static bool reserve_scratch(struct ty_id_map *map, size_t bytes)
     return true;
 }
 
-/* Pages of the kernel that a part does not use any more go back, where those are whole ones. */
-static void give_back(const struct ty_id_map_part *part, size_t bytes)
+static void copy_out(const struct ty_id_map *map, unsigned number, char *to)
 {
-    uintptr_t from = ((uintptr_t)part->memory + bytes + PAGE - 1) / PAGE * PAGE;
-    uintptr_t to = ((uintptr_t)part->memory + part->bytes) / PAGE * PAGE;
+    size_t bytes = bytes_of(&map->parts[number]);
 
-    if (from < to)
-        madvise((void *)from, to - from, MADV_DONTNEED);
+    for (size_t at = 0; at < bytes; at += TY_ID_MAP_PAGE)
+        memcpy(to + at, ty_id_map_at(map, number, at), TY_MIN(bytes - at, TY_ID_MAP_PAGE));
 }
 
-/* Makes a part's memory as large as that; false: there is no room. */
-static bool resize(struct ty_id_map *map, struct ty_id_map_part *part, size_t bytes)
+static void copy_in(struct ty_id_map *map, unsigned number, size_t offset, const void *from,
+                    size_t bytes)
 {
-    if (bytes > map->stride)
-        return false;
-    part->memory = map->memory + (size_t)(part - map->parts) * map->stride;
-    give_back(part, bytes);
-    map->bytes += bytes - part->bytes;
-    part->bytes = bytes;
-    return true;
+    while (bytes > 0) {
+        size_t piece = TY_MIN(bytes, TY_ID_MAP_PAGE - offset % TY_ID_MAP_PAGE);
+
+        memcpy((char *)ty_id_map_at(map, number, offset), from, piece);
+        from = (const char *)from + piece;
+        offset += piece;
+        bytes -= piece;
+    }
+}
+
+static uint32_t pages_of(size_t bytes)
+{
+    return (uint32_t)((bytes + TY_ID_MAP_PAGE - 1) / TY_ID_MAP_PAGE);
+}
+
+void ty_id_map_trim(struct ty_id_map *map)
+{
+    uint32_t pages = 0;
+
+    for (unsigned i = 0; i < TY_ID_MAP_PARTS; i++)
+        pages = TY_MAX(pages, pages_of(bytes_of(&map->parts[i])));
+    if (pages < map->pages)
+        madvise(map->memory + pages * LAYER, (map->pages - pages) * LAYER, MADV_DONTNEED);
+    map->pages = pages;
 }
 
 /* --- Rewriting --- */
-
-static uint32_t bucket_of(uint32_t rest, unsigned bucket_bits)
-{
-    return (uint32_t)((uint64_t)rest >> (32 - bucket_bits));
-}
 
 static uint16_t tag_of(uint32_t rest, unsigned bucket_bits)
 {
@@ -125,10 +144,10 @@ static uint16_t tag_of(uint32_t rest, unsigned bucket_bits)
 
 /* With as many buckets as before: each gets its old ids, then the new ones; all that is as fast as
  * copying. Entries ascend. Returns how many ids there are. */
-static uint32_t merge(const struct ty_id_map_part *part, const struct ty_id_map_entry *entries,
-                      uint32_t count, const bool *dead, struct view to)
+static uint32_t merge(const struct ty_id_map_part *part, struct view from,
+                      const struct ty_id_map_entry *entries, uint32_t count, const bool *dead,
+                      struct view to)
 {
-    struct view from = view_of(part->memory, part->bucket_bits, part->count);
     uint32_t buckets = 1u << part->bucket_bits, n = 0, next = 0;
 
     for (uint32_t bucket = 0; bucket < buckets; bucket++) {
@@ -138,7 +157,8 @@ static uint32_t merge(const struct ty_id_map_part *part, const struct ty_id_map_
             to.slots[n] = from.slots[i];
             n += !dead[from.slots[i]];
         }
-        for (; next < count && bucket_of(entries[next].rest, part->bucket_bits) == bucket; next++) {
+        for (; next < count && ty_id_map_bucket(entries[next].rest, part->bucket_bits) == bucket;
+             next++) {
             to.tags[n] = tag_of(entries[next].rest, part->bucket_bits);
             to.slots[n++] = entries[next].slot;
         }
@@ -149,10 +169,9 @@ static uint32_t merge(const struct ty_id_map_part *part, const struct ty_id_map_
 
 /* All ids that a part is to have, as entries in any order: what stays of the old ones has its rest
  * as far as that is known, with zeros behind. Returns how many there are. */
-static uint32_t spread_out(const struct ty_id_map_part *part, const bool *dead,
+static uint32_t spread_out(const struct ty_id_map_part *part, struct view from, const bool *dead,
                            struct ty_id_map_entry *out)
 {
-    struct view from = view_of(part->memory, part->bucket_bits, part->count);
     uint32_t n = 0;
 
     for (uint32_t bucket = 0; part->count > 0 && bucket < 1u << part->bucket_bits; bucket++)
@@ -173,52 +192,53 @@ static void distribute(const struct ty_id_map_entry *entries, uint32_t count, un
 
     memset(to.first, 0, (buckets + 1) * sizeof(*to.first));
     for (uint32_t i = 0; i < count; i++)
-        to.first[bucket_of(entries[i].rest, bucket_bits)]++;
+        to.first[ty_id_map_bucket(entries[i].rest, bucket_bits)]++;
     for (uint32_t bucket = 0; bucket < buckets; bucket++)
         to.first[bucket] = end += to.first[bucket];
     to.first[buckets] = count;
     for (uint32_t i = 0; i < count; i++) { /* Ends become beginnings. */
-        uint32_t at = --to.first[bucket_of(entries[i].rest, bucket_bits)];
+        uint32_t at = --to.first[ty_id_map_bucket(entries[i].rest, bucket_bits)];
 
         to.tags[at] = tag_of(entries[i].rest, bucket_bits);
         to.slots[at] = entries[i].slot;
     }
 }
 
-/* Puts what lies in the scratch memory in a part's place. */
-static bool replace(struct ty_id_map *map, struct ty_id_map_part *part, struct view from,
-                    uint32_t count)
+/* Makes what lies in scratch memory the part. False: there is no room. */
+static bool replace(struct ty_id_map *map, unsigned number, struct view from, uint32_t count)
 {
-    struct view to;
+    struct ty_id_map_part *part = &map->parts[number];
+    struct ty_id_map_part next = {.count = count, .bucket_bits = map->most_bits};
+    size_t tags_at = ty_id_map_tag_at(&next, 0), slots_at = ty_id_map_tag_at(&next, count);
 
-    if (!resize(map, part, part_bytes(map->most_bits, count)))
+    if (pages_of(bytes_of(&next)) > map->pages_max)
         return false;
-    to = view_of(part->memory, map->most_bits, count);
-    memcpy(to.first, from.first, (((size_t)1 << map->most_bits) + 1) * sizeof(*to.first));
-    memcpy(to.tags, from.tags, count * sizeof(*to.tags));
-    memcpy(to.slots, from.slots, count);
+    copy_in(map, number, 0, from.first, tags_at);
+    copy_in(map, number, tags_at, from.tags, count * sizeof(*from.tags));
+    copy_in(map, number, slots_at, from.slots, count);
+    map->pages = TY_MAX(map->pages, pages_of(bytes_of(&next)));
+    map->bytes += bytes_of(&next) - bytes_of(part);
     map->count += (uint64_t)count - part->count;
-    part->count = count;
-    part->bucket_bits = map->most_bits;
+    *part = next;
     return true;
 }
 
-static bool rebuild(struct ty_id_map *map, struct ty_id_map_part *part,
-                    const struct ty_id_map_entry *entries, uint32_t count, const bool *dead)
+static bool rebuild(struct ty_id_map *map, unsigned number, struct view from,
+                    const struct ty_id_map_entry *entries, uint32_t count, const bool *dead,
+                    struct view to)
 {
-    uint32_t most = part->count + count;
-    struct ty_id_map_entry *all = malloc(most * sizeof(*all));
-    struct view to = view_of(map->scratch, map->most_bits, most);
+    struct ty_id_map_part *part = &map->parts[number];
+    struct ty_id_map_entry *all = malloc((part->count + count) * sizeof(*all));
     uint32_t kept;
 
     if (all == NULL)
         return false;
-    kept = spread_out(part, dead, all);
+    kept = spread_out(part, from, dead, all);
     if (count > 0)
         memcpy(all + kept, entries, count * sizeof(*all));
     distribute(all, kept + count, map->most_bits, to);
     free(all);
-    return replace(map, part, to, kept + count);
+    return replace(map, number, to, kept + count);
 }
 
 bool ty_id_map_rewrite(struct ty_id_map *map, unsigned number,
@@ -226,46 +246,57 @@ bool ty_id_map_rewrite(struct ty_id_map *map, unsigned number,
                        const bool dead[TY_ID_MAP_SLOTS])
 {
     struct ty_id_map_part *part = &map->parts[number];
+    size_t old_bytes = (bytes_of(part) + 7) / 8 * 8;
     uint32_t most = part->count + count;
-    struct view to;
+    struct view from, to;
 
     if (most == 0)
         return true;
     /* One more, since merging writes before it knows whether an id stays. */
-    if (!reserve_scratch(map, part_bytes(map->most_bits, most + 1)))
+    if (!reserve_scratch(map, old_bytes + part_bytes(map->most_bits, most + 1)))
         return false;
+    copy_out(map, number, map->scratch);
+    from = view_of(map->scratch, part->bucket_bits, part->count);
+    to = view_of(map->scratch + old_bytes, map->most_bits, most + 1);
     if (part->count == 0 || part->bucket_bits != map->most_bits)
-        return rebuild(map, part, entries, count, dead);
-    to = view_of(map->scratch, map->most_bits, most + 1);
-    return replace(map, part, to, merge(part, entries, count, dead, to));
+        return rebuild(map, number, from, entries, count, dead, to);
+    return replace(map, number, to, merge(part, from, entries, count, dead, to));
 }
 
 /* --- Finding --- */
 
+static uint8_t slot_of(const struct ty_id_map *map, unsigned number, uint32_t id)
+{
+    const struct ty_id_map_part *part = &map->parts[number];
+
+    return *(const uint8_t *)ty_id_map_at(map, number, ty_id_map_tag_at(part, part->count) + id);
+}
+
 bool ty_id_map_find(const struct ty_id_map *map, const struct ty_key *key, uint32_t *at,
                     uint8_t *slot)
 {
-    const struct ty_id_map_part *part = &map->parts[ty_id_map_part_of(key)];
-    uint32_t rest = ty_id_map_rest_of(key), end;
-    const uint32_t *first;
-    const uint16_t *tags;
-    const uint8_t *slots;
+    unsigned number = ty_id_map_part_of(key);
+    const struct ty_id_map_part *part = &map->parts[number];
+    uint32_t rest = ty_id_map_rest_of(key), bucket, end;
     uint16_t tag, known;
 
     if (part->count == 0)
         return false;
-    first = ty_id_map_first(part, rest);
-    end = first[1];
-    tags = ty_id_map_tags(part);
-    slots = (const uint8_t *)(tags + part->count);
+    bucket = ty_id_map_bucket(rest, part->bucket_bits);
+    end = *ty_id_map_first(map, number, bucket + 1);
     tag = tag_of(rest, part->bucket_bits);
     known = (uint16_t)(0xffffu << (part->bucket_bits - map->least_bits));
-    for (uint32_t i = TY_MAX(*first, *at); i < end; i++)
-        if (((tags[i] ^ tag) & known) == 0 &&
-            (uint16_t)((tags[i] ^ tag) >> (part->bucket_bits - map->slot_bits[slots[i]])) == 0) {
+    for (uint32_t i = TY_MAX(*ty_id_map_first(map, number, bucket), *at); i < end; i++) {
+        const char *place = ty_id_map_at(map, number, ty_id_map_tag_at(part, i));
+        uint16_t unlike = *(const uint16_t *)(const void *)place ^ tag;
+
+        if ((unlike & known) != 0)
+            continue;
+        *slot = slot_of(map, number, i);
+        if (unlike >> (part->bucket_bits - map->slot_bits[*slot]) == 0) {
             *at = i + 1;
-            *slot = slots[i];
             return true;
         }
+    }
     return false;
 }

@@ -24,25 +24,33 @@
 #define TY_ID_MAP_SLOTS     255
 #define TY_ID_MAP_BYTES     3.5 /* of memory an id, about */
 
-/* A part's memory: where each bucket begins (and, behind the last, where that ends), the bits of
- * each id, the slot of each id; the ids of a bucket side by side. */
+/*
+ * A part has, one behind the other: where each bucket begins (and, behind the last, where that
+ * ends), the bits of each id, the slot of each id; the ids of a bucket side by side.
+ *
+ * All that lies in pages, and the pages of all parts side by side: first the first page of every
+ * part, then the second of every part, and so on. Parts grow at the same pace, so that the memory
+ * in use is dense, which huge pages and the page tables' caches need: with each part on its own
+ * the processor waited longer for addresses than for ids.
+ */
 struct ty_id_map_part {
-    char *memory; /* NULL: no ids yet */
-    size_t bytes; /* that are used of it */
     uint32_t count;
     uint8_t bucket_bits;
 };
 
+#define TY_ID_MAP_PAGE 4096
+
 struct ty_id_map {
     struct ty_id_map_part parts[TY_ID_MAP_PARTS];
-    char *memory; /* one mapping, with a stretch for each part; touched as it is needed */
-    size_t stride;
-    uint64_t bytes; /* of all parts */
+    char *memory;       /* touched as it is needed */
+    uint32_t pages_max; /* of a part */
+    uint32_t pages;     /* of the largest part since memory was last given back */
+    uint64_t bytes;     /* of all parts */
     uint64_t count;
     /* How many bits chose the bucket when a slot's ids came in; the least of all, and the most. */
     uint8_t slot_bits[TY_ID_MAP_SLOTS];
     uint8_t least_bits, most_bits;
-    char *scratch; /* room for a part */
+    char *scratch; /* room for a part, twice */
     size_t scratch_bytes;
 };
 
@@ -77,38 +85,60 @@ void ty_id_map_begin(struct ty_id_map *map, uint8_t slot, uint64_t ids);
 bool ty_id_map_rewrite(struct ty_id_map *map, unsigned part, const struct ty_id_map_entry *entries,
                        uint32_t count, const bool dead[TY_ID_MAP_SLOTS]);
 
-static inline const uint32_t *ty_id_map_first(const struct ty_id_map_part *part, uint32_t rest)
+/* ty_id_map_trim gives memory back that no part has used since it was last called. */
+void ty_id_map_trim(struct ty_id_map *map);
+
+/* Where a part's byte lies. */
+static inline const char *ty_id_map_at(const struct ty_id_map *map, unsigned part, size_t offset)
 {
-    return (const uint32_t *)(const void *)part->memory +
-           ((uint64_t)rest >> (32 - part->bucket_bits));
+    return map->memory + (offset / TY_ID_MAP_PAGE * TY_ID_MAP_PARTS + part) * TY_ID_MAP_PAGE +
+           offset % TY_ID_MAP_PAGE;
 }
 
-static inline const uint16_t *ty_id_map_tags(const struct ty_id_map_part *part)
+/* The offset of an id's bits. */
+static inline size_t ty_id_map_tag_at(const struct ty_id_map_part *part, uint32_t id)
 {
-    return (const uint16_t *)(const void *)(part->memory + (((size_t)1 << part->bucket_bits) + 1) *
-                                                               sizeof(uint32_t));
+    return (((size_t)1 << part->bucket_bits) + 1) * sizeof(uint32_t) + id * sizeof(uint16_t);
 }
 
-/* gcc takes a function that only prefetches for one without an effect, and drops calls of it that
- * it has not inlined before it looks. */
-#define TY_PREFETCHING static inline __attribute__((always_inline)) void
+/* The bucket of an id, by its rest. */
+static inline uint32_t ty_id_map_bucket(uint32_t rest, unsigned bucket_bits)
+{
+    return (uint32_t)((uint64_t)rest >> (32 - bucket_bits));
+}
+
+/* Where the key's bucket begins; that of the next bucket lies behind it, or on the next page. */
+static inline const uint32_t *ty_id_map_first(const struct ty_id_map *map, unsigned part,
+                                              uint32_t bucket)
+{
+    return (const uint32_t *)(const void *)ty_id_map_at(map, part, bucket * sizeof(uint32_t));
+}
 
 /* The first step of a search, some time before the second: memory is on its way. */
 TY_PREFETCHING ty_id_map_prefetch(const struct ty_id_map *map, const struct ty_key *key)
 {
-    const struct ty_id_map_part *part = &map->parts[ty_id_map_part_of(key)];
+    unsigned number = ty_id_map_part_of(key);
+    const struct ty_id_map_part *part = &map->parts[number];
 
-    if (part->memory != NULL)
-        __builtin_prefetch(ty_id_map_first(part, ty_id_map_rest_of(key)));
+    if (part->count != 0)
+        __builtin_prefetch(ty_id_map_first(
+            map, number, ty_id_map_bucket(ty_id_map_rest_of(key), part->bucket_bits)));
 }
 
-/* The second, some time before the search. */
+/* The second, some time before the search: a bucket's ids lie in one line or two. */
 TY_PREFETCHING ty_id_map_prefetch_near(const struct ty_id_map *map, const struct ty_key *key)
 {
-    const struct ty_id_map_part *part = &map->parts[ty_id_map_part_of(key)];
+    unsigned number = ty_id_map_part_of(key);
+    const struct ty_id_map_part *part = &map->parts[number];
+    uint32_t bucket;
 
-    if (part->memory != NULL)
-        __builtin_prefetch(&ty_id_map_tags(part)[*ty_id_map_first(part, ty_id_map_rest_of(key))]);
+    if (part->count == 0)
+        return;
+    bucket = ty_id_map_bucket(ty_id_map_rest_of(key), part->bucket_bits);
+    __builtin_prefetch(
+        ty_id_map_at(map, number, ty_id_map_tag_at(part, *ty_id_map_first(map, number, bucket))));
+    __builtin_prefetch(ty_id_map_at(
+        map, number, ty_id_map_tag_at(part, *ty_id_map_first(map, number, bucket + 1))));
 }
 
 /* ty_id_map_find looks for a key from place *at on (0 at first): true, with the slot whose run may

@@ -272,6 +272,7 @@ void ty_map_pass_begin(struct ty_id_index *index)
 void ty_map_pass_end(struct ty_id_index *index)
 {
     index->pass.active = false;
+    ty_id_map_trim(&index->map);
     for (unsigned i = 0; i < TY_ID_MAP_SLOTS; i++)
         index->dead[i] &= !index->pass.dead[i];
     index->dead_ids = index->map.count - TY_MIN(index->map.count, sealed_ids(&index->next));

@@ -11,11 +11,12 @@
 #define CAPACITY_MIN ((uint32_t)16)
 #define CLASSES      24 /* capacities of a table: 16, 32, ... 2^27 */
 /* A table is rebuilt at a fill between these percentages; see is_filled(). */
-#define FILL_MIN  55
-#define FILL_SPAN 30
-#define CROWDED   60 /* after a rebuild a table is at most so full, or it grows */
-/* 24 bytes in the log, and 8 / 0.3 in a table when all have just grown. */
-#define BYTES_PER_ID 52
+#define FILL_MIN  60
+#define FILL_SPAN 15
+/* After a rebuild a table is at most so full, or it grows: well below the fill of the next one. */
+#define CROWDED 50
+/* 24 bytes in the log, and 8 / 0.25 in a table when all have just grown. */
+#define BYTES_PER_ID 56
 #define IDS_MIN      (4 * TY_DEDUP_CHUNK_RECORDS)
 #define IDS_MAX      ((uint64_t)UINT32_MAX / 2)
 
@@ -53,6 +54,9 @@ struct ty_dedup {
     uint64_t table_bytes;
     struct place *scratch; /* room for the places of one table while it is rebuilt */
     uint32_t scratch_capacity;
+    /* What was looked for last, and not found, is mostly added next: where its probing ended. */
+    struct ty_key missing;
+    struct place *missing_place; /* NULL: tables have changed since */
     struct table tables[TABLES];
 };
 
@@ -152,21 +156,27 @@ void ty_dedup_prefetch(const struct ty_dedup *dedup, const struct ty_key *key)
 {
     const struct table *table = table_of(dedup, key);
 
-    if (table->capacity != 0)
-        __builtin_prefetch(&table->places[tag_of(key) & (table->capacity - 1)]);
+    if (table->capacity == 0)
+        return;
+    __builtin_prefetch(&table->places[tag_of(key) & (table->capacity - 1)]);
+    /* Probing may go on into the next line; mostly this is the same one. */
+    __builtin_prefetch(&table->places[(tag_of(key) + 3) & (table->capacity - 1)]);
 }
 
-enum ty_dedup_answer ty_dedup_find(const struct ty_dedup *dedup, const struct ty_key *key,
+enum ty_dedup_answer ty_dedup_find(struct ty_dedup *dedup, const struct ty_key *key,
                                    uint64_t content)
 {
     const struct table *table = table_of(dedup, key);
-    const struct place *place;
+    struct place *place;
 
     if (table->capacity == 0)
         return TY_DEDUP_NEW;
     place = probe(dedup, table, key);
-    if (place->position == 0)
+    if (place->position == 0) {
+        dedup->missing = *key;
+        dedup->missing_place = place;
         return TY_DEDUP_NEW;
+    }
     return ty_dedup_log_at(&dedup->log, ty_dedup_log_position(&dedup->log, place->position))
                        ->content == content
                ? TY_DEDUP_SAME
@@ -231,10 +241,13 @@ static uint32_t save_places(struct ty_dedup *dedup, const struct table *table)
         dedup->scratch = larger;
         dedup->scratch_capacity = table->capacity;
     }
-    for (uint32_t i = 0; i < table->capacity; i++)
-        if (table->places[i].position != 0 &&
-            ty_dedup_log_position(&dedup->log, table->places[i].position) != 0)
-            dedup->scratch[count++] = table->places[i];
+    /* Without a branch, which would be mispredicted half of the time. */
+    for (uint32_t i = 0; i < table->capacity; i++) {
+        uint32_t position = table->places[i].position;
+
+        dedup->scratch[count] = table->places[i];
+        count += (position != 0) & (ty_dedup_log_position(&dedup->log, position) != 0);
+    }
     return count;
 }
 
@@ -261,6 +274,7 @@ static bool rebuild(struct ty_dedup *dedup, struct table *table)
     }
     leave_memory(dedup, table);
     *table = next;
+    dedup->missing_place = NULL;
     return true;
 }
 
@@ -270,6 +284,18 @@ static bool is_filled(const struct ty_dedup *dedup, const struct table *table)
     uint64_t index = (uint64_t)(table - dedup->tables);
 
     return (uint64_t)table->used * 100 >= table->capacity * (FILL_MIN + index * FILL_SPAN / TABLES);
+}
+
+/* As probe(); right after ty_dedup_find() it is known. */
+static struct place *probe_again(struct ty_dedup *dedup, const struct table *table,
+                                 const struct ty_key *key)
+{
+    struct place *place = dedup->missing_place;
+
+    dedup->missing_place = NULL; /* It will be taken. */
+    if (place != NULL && ty_key_compare(&dedup->missing, key) == 0)
+        return place;
+    return probe(dedup, table, key);
 }
 
 bool ty_dedup_add(struct ty_dedup *dedup, const struct ty_key *key, uint64_t content)
@@ -282,7 +308,7 @@ bool ty_dedup_add(struct ty_dedup *dedup, const struct ty_key *key, uint64_t con
         return false;
     /* Appended first: that may forget the very record which the place is of. */
     position = ty_dedup_log_append(&dedup->log, key, content);
-    place = probe(dedup, table, key);
+    place = probe_again(dedup, table, key);
     if (place->position == 0)
         table->used++;
     else
@@ -316,6 +342,7 @@ void ty_dedup_remove(struct ty_dedup *dedup, const struct ty_key *key)
 
     if (place == NULL || place->position == 0)
         return;
+    dedup->missing_place = NULL;
     ty_dedup_log_void(&dedup->log, ty_dedup_log_position(&dedup->log, place->position));
     empty_place(table, (uint32_t)(place - table->places));
 }
@@ -357,24 +384,33 @@ uint32_t ty_dedup_part_max(const struct ty_dedup *dedup, uint32_t part)
     return dedup->tables[part].used;
 }
 
-/* The positions of the span's records in a table, as contents for the moment; their memory is on
- * its way then. */
+/* The positions of the span's records in a table, as contents for the moment. Without a branch,
+ * which would be mispredicted half of the time: hence one more place is written than counts. */
 static uint32_t gather(const struct ty_dedup *dedup, const struct ty_dedup_span *span,
                        const struct table *table, struct ty_id *ids)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < table->capacity; i++) {
-        uint64_t position = table->places[i].position == 0
-                                ? 0
-                                : ty_dedup_log_position(&dedup->log, table->places[i].position);
+        uint32_t cut = table->places[i].position;
+        uint64_t position = ty_dedup_log_position(&dedup->log, cut);
 
-        if (position == 0 || position >= span->end)
-            continue;
-        __builtin_prefetch(ty_dedup_log_at(&dedup->log, position));
-        ids[count++].content = position;
+        ids[count].content = position;
+        count += (cut != 0) & (position != 0) & (position < span->end);
     }
     return count;
+}
+
+TY_PREFETCHING fetch_records(const struct ty_dedup_log *log, const struct ty_id *ids,
+                             uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const char *record = (const char *)ty_dedup_log_at(log, ids[i].content);
+
+        __builtin_prefetch(record);
+        /* One of four lies across two lines. */
+        __builtin_prefetch(record + sizeof(struct ty_dedup_record) - 1);
+    }
 }
 
 static void read_records(const struct ty_dedup_log *log, struct ty_id *ids, uint32_t count)
@@ -430,6 +466,7 @@ uint32_t ty_dedup_collect(const struct ty_dedup *dedup, const struct ty_dedup_sp
     struct ty_id *unsorted = ids + table->used;
     uint32_t count = gather(dedup, span, table, unsorted);
 
+    fetch_records(&dedup->log, unsorted, count);
     read_records(&dedup->log, unsorted, count);
     copy_spread(unsorted, count, ids);
     sort_by_insertion(ids, count);

@@ -61,7 +61,7 @@ void ty_dedup_advance(struct ty_dedup *dedup, int64_t arrival_ms, uint64_t seque
 void ty_dedup_prefetch(const struct ty_dedup *dedup, const struct ty_key *key);
 
 /* ty_dedup_find tells whether the key is remembered. */
-enum ty_dedup_answer ty_dedup_find(const struct ty_dedup *dedup, const struct ty_key *key,
+enum ty_dedup_answer ty_dedup_find(struct ty_dedup *dedup, const struct ty_key *key,
                                    uint64_t content);
 
 /* ty_dedup_add remembers a key, replacing what is known of it. False: no memory, nothing changed.
@@ -105,8 +105,8 @@ bool ty_dedup_oldest(const struct ty_dedup *dedup, uint64_t count, uint32_t tick
 uint32_t ty_dedup_part_max(const struct ty_dedup *dedup, uint32_t part);
 
 /* ty_dedup_collect copies the ids of a part that are in the span, and still remembered, in the
- * order of their keys. `ids` has room for twice ty_dedup_part_max(), the second half to sort in;
- * returns how many there are. */
+ * order of their keys. `ids` has room for twice ty_dedup_part_max() and one more, the second half
+ * to sort in; returns how many there are. */
 uint32_t ty_dedup_collect(const struct ty_dedup *dedup, const struct ty_dedup_span *span,
                           uint32_t part, struct ty_id *ids);
 

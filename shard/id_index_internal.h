@@ -38,7 +38,7 @@ struct ty_seal {
     struct ty_sealed_run run;
     struct ty_id *ids; /* of a part */
     struct ty_id_map_entry *entries;
-    uint32_t capacity; /* of `entries`; `ids` has room for twice as many */
+    uint32_t capacity; /* of `entries`; `ids` has room for twice as many and one more */
     struct ty_id page[TY_ID_PAGE_IDS];
     uint32_t page_count, pages; /* of ids on it; of pages that are stored */
     uint64_t list[TY_ID_LIST_IDS];

@@ -60,7 +60,7 @@ static bool reserve(struct ty_seal *seal, uint32_t part_max)
     free(seal->ids);
     free(seal->entries);
     seal->capacity = part_max + part_max / 4;
-    seal->ids = malloc(2 * (size_t)seal->capacity * sizeof(*seal->ids)); /* half to sort in */
+    seal->ids = malloc((2 * (size_t)seal->capacity + 1) * sizeof(*seal->ids)); /* half to sort in */
     seal->entries = malloc((size_t)seal->capacity * sizeof(*seal->entries));
     if (seal->ids == NULL || seal->entries == NULL)
         seal->capacity = 0;

@@ -218,6 +218,32 @@ Test(dedup, compares_every_bit_of_the_key)
     ty_dedup_free(dedup);
 }
 
+/* Where an id was looked for in vain is kept for adding it: not when others came or went since. */
+Test(dedup, adds_what_was_looked_for_before_others_came)
+{
+    struct ty_dedup *dedup = ty_dedup_new(1000, PLENTY);
+    struct ty_key key = {.low = 1}; /* All are in one table and begin at one place. */
+
+    ty_dedup_advance(dedup, START_MS, 1);
+    for (uint64_t i = 0; i < 200; i += 2) {
+        struct ty_key first = {key.high + i, key.low}, second = {key.high + i + 1, key.low};
+
+        cr_assert_eq(ty_dedup_find(dedup, &first, i), TY_DEDUP_NEW);
+        cr_assert(ty_dedup_add(dedup, &second, i + 1));
+        if (i % 6 == 0)
+            ty_dedup_remove(dedup, &second);
+        cr_assert(ty_dedup_add(dedup, &first, i));
+        if (i % 6 == 0)
+            cr_assert(ty_dedup_add(dedup, &second, i + 1));
+    }
+    for (uint64_t i = 0; i < 200; i++) {
+        struct ty_key known = {key.high + i, key.low};
+
+        cr_assert_eq(ty_dedup_find(dedup, &known, i), TY_DEDUP_SAME, "id %" PRIu64, i);
+    }
+    ty_dedup_free(dedup);
+}
+
 static struct ty_key numbered_key(uint64_t number)
 {
     struct ty_random mixer;
@@ -282,7 +308,7 @@ Test(dedup, memory_does_not_grow_with_ids_that_left_the_window)
 
 /* Which of the ids from 0 to `count` are known: all from some point on, none before. Returns that
  * point. */
-static uint64_t first_known(const struct ty_dedup *dedup, uint64_t count)
+static uint64_t first_known(struct ty_dedup *dedup, uint64_t count)
 {
     uint64_t first = count;
 
@@ -358,7 +384,7 @@ static struct ty_id *collect_all(const struct ty_dedup *dedup, const struct ty_d
 
     *count = 0;
     for (uint32_t part = 0; part < TY_DEDUP_PARTS; part++)
-        most += 2 * ty_dedup_part_max(dedup, part);
+        most += 2 * ty_dedup_part_max(dedup, part) + 1;
     all = calloc(most, sizeof(*all));
     for (uint32_t part = 0; part < TY_DEDUP_PARTS; part++)
         *count += ty_dedup_collect(dedup, span, part, all + *count);

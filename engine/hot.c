@@ -101,6 +101,7 @@ static tally_status add_slot(struct ty_hot *hot, struct ty_day_node *day, uint8_
     if (slot == NULL)
         return TALLY_NO_MEMORY;
     slot->day = day;
+    slot->number = (int64_t)day->day * TY_SLOTS_PER_DAY + number;
     slot->slot = number;
     slot->published = slot->working = base;
     ty_slot_sum_to_words(&base, words);
@@ -149,23 +150,23 @@ static tally_status find_or_add_slot(struct ty_hot *hot, struct ty_day_node *day
 tally_status ty_hot_slot(struct ty_hot *hot, struct ty_series *series, int64_t slot, int64_t now_ms,
                          struct ty_slot_node **node)
 {
-    int32_t day_number = (int32_t)(slot / TY_SLOTS_PER_DAY);
-    uint8_t slot_number = (uint8_t)(slot % TY_SLOTS_PER_DAY);
     struct ty_slot_node *last = series->last_slot;
+    int32_t day_number;
     struct ty_month_node *month = NULL;
     struct ty_day_node *day = NULL;
     tally_status status;
 
     TY_ASSERT(slot >= 0);
-    if (last != NULL && last->slot == slot_number && last->day->day == day_number) {
+    if (last != NULL && last->number == slot) {
         *node = last;
         return TALLY_OK;
     }
+    day_number = (int32_t)(slot / TY_SLOTS_PER_DAY);
     status = find_or_add_month(hot, series, ty_month_of_day(day_number), now_ms, &month);
     if (status == TALLY_OK)
         status = find_or_add_day(hot, month, day_number, &day);
     if (status == TALLY_OK)
-        status = find_or_add_slot(hot, day, slot_number, node);
+        status = find_or_add_slot(hot, day, (uint8_t)(slot % TY_SLOTS_PER_DAY), node);
     if (status == TALLY_OK)
         series->last_slot = *node;
     return status;

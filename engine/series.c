@@ -7,8 +7,8 @@
 
 #define CHUNK ((uint64_t)4096) /* ids in one piece of by_id */
 
-static uint64_t hash_pair(const struct ty_series_table *table, const struct ty_uuid *customer,
-                          const struct ty_uuid *workflow)
+uint64_t ty_series_hash(const struct ty_series_table *table, const struct ty_uuid *customer,
+                        const struct ty_uuid *workflow)
 {
     uint8_t key[32];
 
@@ -64,10 +64,11 @@ void ty_series_table_fini(struct ty_series_table *table)
     *table = (struct ty_series_table){0};
 }
 
-struct ty_series *ty_series_find(const struct ty_series_table *table,
-                                 const struct ty_uuid *customer, const struct ty_uuid *workflow)
+struct ty_series *ty_series_find_hashed(const struct ty_series_table *table, uint64_t hash,
+                                        const struct ty_uuid *customer,
+                                        const struct ty_uuid *workflow)
 {
-    struct ty_trie_leaf *leaf = ty_trie_find(table->by_pair, hash_pair(table, customer, workflow));
+    struct ty_trie_leaf *leaf = ty_trie_find(table->by_pair, hash);
 
     for (; leaf != NULL; leaf = leaf->same_hash) {
         struct ty_series *series = TY_CONTAINER_OF(leaf, struct ty_series, leaf);
@@ -77,6 +78,13 @@ struct ty_series *ty_series_find(const struct ty_series_table *table,
             return series;
     }
     return NULL;
+}
+
+struct ty_series *ty_series_find(const struct ty_series_table *table,
+                                 const struct ty_uuid *customer, const struct ty_uuid *workflow)
+{
+    return ty_series_find_hashed(table, ty_series_hash(table, customer, workflow), customer,
+                                 workflow);
 }
 
 static struct ty_customer *find_customer(const struct ty_series_table *table,
@@ -164,7 +172,7 @@ struct ty_series *ty_series_add(struct ty_series_table *table, const struct ty_u
     series->customer = *customer;
     series->workflow = *workflow;
     series->id = id;
-    series->leaf.hash = hash_pair(table, customer, workflow);
+    series->leaf.hash = ty_series_hash(table, customer, workflow);
     series->closed_through = owner->closed == NULL ? TY_NOT_CLOSED : owner->closed->stored.through;
     series->older_of_customer = ty_atomic_load(&owner->newest, memory_order_relaxed);
     if (!set_by_id(table, series))

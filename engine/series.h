@@ -62,6 +62,18 @@ void ty_series_table_fini(struct ty_series_table *table);
 struct ty_series *ty_series_find(const struct ty_series_table *table,
                                  const struct ty_uuid *customer, const struct ty_uuid *workflow);
 
+/* The same in steps, each some time after the one before: ty_series_prefetch starts loading what
+ * ty_series_find_hashed will touch first. */
+uint64_t ty_series_hash(const struct ty_series_table *table, const struct ty_uuid *customer,
+                        const struct ty_uuid *workflow);
+TY_PREFETCHING ty_series_prefetch(const struct ty_series_table *table, uint64_t hash)
+{
+    ty_trie_prefetch(table->by_pair, hash);
+}
+struct ty_series *ty_series_find_hashed(const struct ty_series_table *table, uint64_t hash,
+                                        const struct ty_uuid *customer,
+                                        const struct ty_uuid *workflow);
+
 /* ty_series_newest_of returns the first of a customer's series (follow older_of_customer), or NULL.
  */
 struct ty_series *ty_series_newest_of(const struct ty_series_table *table,

@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/timestamp.h"
 #include "shard/shard_internal.h"
+
+#define ENCODED_AHEAD 12 /* events that are fetched before they are written to the journal */
 
 static uint32_t count_events(const struct ty_part *parts)
 {
@@ -45,159 +46,10 @@ static bool reserve_candidates(struct ty_commit *commit, uint32_t count)
     return false;
 }
 
-static struct ty_event *event_of(const struct ty_part *part, uint32_t i)
-{
-    return &part->batch->events[part->indexes == NULL ? part->first + i : part->indexes[i]];
-}
-
-/* --- 1. Deciding. A hard failure (no memory, storage) is a status and ends the commit; what
- * concerns one event is its outcome. --- */
-
-static tally_result check_time(const struct ty_shard *shard, int64_t time_ms)
-{
-    if (time_ms < TALLY_TIME_MS_MIN)
-        return TALLY_TOO_OLD;
-    /* Whatever is allowed: a later year cannot be asked for, and not be written as text. */
-    if (time_ms > TY_TIMESTAMP_MS_MAX ||
-        time_ms - shard->commit.received_ms > shard->options.future_ms_max)
-        return TALLY_TOO_NEW;
-    return TALLY_ACCEPTED;
-}
-
-static tally_status check_dedup(struct ty_shard *shard, const struct ty_event *event,
-                                tally_result *result)
-{
-    enum ty_dedup_answer answer = TY_DEDUP_NEW;
-    tally_status status = TALLY_OK;
-
-    if (shard->ids != NULL)
-        status = ty_id_index_find(shard->ids, &event->key, event->content, &answer, &shard->error);
-    *result = answer == TY_DEDUP_SAME       ? TALLY_DUPLICATE
-              : answer == TY_DEDUP_CONFLICT ? TALLY_ID_CONFLICT
-                                            : TALLY_ACCEPTED;
-    return status;
-}
-
-static tally_status find_or_add_series(struct ty_shard *shard, const struct ty_event *event,
-                                       struct ty_series **series, tally_result *result)
-{
-    *series = ty_series_find(&shard->series, &event->customer, &event->workflow);
-    if (*series != NULL)
-        return TALLY_OK;
-    if (ty_series_full(&shard->series)) {
-        *result = TALLY_SERIES_LIMIT;
-        return TALLY_OK;
-    }
-    *series = ty_series_add(&shard->series, &event->customer, &event->workflow,
-                            ty_series_next_id(&shard->series));
-    return *series == NULL ? TALLY_NO_MEMORY : TALLY_OK;
-}
-
-static void add_candidate(struct ty_commit *commit, const struct ty_event *event,
-                          struct ty_series *series)
-{
-    if (series->group_commit != commit->number) {
-        series->group_commit = commit->number;
-        series->group = commit->group_count;
-        commit->groups[commit->group_count++] = (struct ty_group){.series = series};
-    }
-    commit->groups[series->group].count++;
-    commit->candidates[commit->candidate_count++] =
-        (struct ty_candidate){.event = event, .series = series};
-}
-
-/* Counts an event that passed all checks which need no memory. */
-static tally_status accept(struct ty_shard *shard, const struct ty_event *event, int64_t time_ms,
-                           tally_result *result)
-{
-    struct ty_slot_node *slot;
-    struct ty_series *series;
-    tally_status status = find_or_add_series(shard, event, &series, result);
-
-    if (status != TALLY_OK || *result != TALLY_ACCEPTED)
-        return status;
-    status = ty_hot_slot(&shard->hot, series, ty_slot_of_ms(time_ms), shard->commit.mono_ms, &slot);
-    if (status != TALLY_OK)
-        return status;
-    if (!ty_hot_add(&shard->hot, slot, event)) {
-        *result = TALLY_OVERFLOW;
-        return TALLY_OK;
-    }
-    if (shard->ids != NULL && !ty_id_index_add(shard->ids, &event->key, event->content))
-        return TALLY_NO_MEMORY; /* The event is in the slot, but the whole commit is reverted. */
-    add_candidate(&shard->commit, event, series);
-    return TALLY_OK;
-}
-
-static tally_status decide(struct ty_shard *shard, const struct ty_event *event,
-                           tally_result *result)
-{
-    int64_t time_ms = ty_event_counts_at_ms(event, shard->commit.received_ms);
-
-    /* A retry of what was stored is a success whatever the clock says today, so ids come first. */
-    tally_status status = check_dedup(shard, event, result);
-
-    if (status != TALLY_OK)
-        return status;
-    if (*result == TALLY_ACCEPTED)
-        *result = check_time(shard, time_ms);
-    return *result == TALLY_ACCEPTED ? accept(shard, event, time_ms, result) : TALLY_OK;
-}
-
 void ty_shard_set_problem(const struct ty_shard *shard, struct ty_part *part)
 {
     part->error = shard->error;
     part->problem = part->error.message;
-}
-
-/* Ids are fetched from memory a little ahead of their turn. A whole part at once would be more than
- * the caches hold beside its events: the first ones were gone again when they were needed. */
-#define IDS_AHEAD 24
-/* What the first fetch tells where to find is fetched when that has arrived. */
-#define IDS_NEAR 12
-
-static void fetch_ahead(const struct ty_shard *shard, const struct ty_part *part, uint32_t i)
-{
-    if (shard->ids == NULL)
-        return;
-    if (i + IDS_AHEAD < part->count)
-        ty_id_index_prefetch(shard->ids, &event_of(part, i + IDS_AHEAD)->key);
-    if (i + IDS_NEAR < part->count)
-        ty_id_index_prefetch_near(shard->ids, &event_of(part, i + IDS_NEAR)->key);
-}
-
-/* Damage to one stored value concerns the events that need it, not the batches beside. */
-static tally_status decide_part(struct ty_shard *shard, struct ty_part *part)
-{
-    part->status = TALLY_OK;
-    for (uint32_t i = 0; shard->ids != NULL && i < TY_MIN(IDS_AHEAD, part->count); i++)
-        ty_id_index_prefetch(shard->ids, &event_of(part, i)->key);
-    for (uint32_t i = 0; i < part->count; i++) {
-        const struct ty_event *event = event_of(part, i);
-        struct ty_outcome *outcome = &part->batch->outcomes[event->record];
-        tally_status status;
-
-        fetch_ahead(shard, part, i);
-        status = decide(shard, event, &outcome->result);
-
-        if (status == TALLY_CORRUPT) {
-            outcome->result = TALLY_NOT_STORED;
-            part->status = TALLY_CORRUPT;
-            ty_shard_set_problem(shard, part);
-        } else if (status != TALLY_OK) {
-            return status;
-        }
-    }
-    return TALLY_OK;
-}
-
-static tally_status decide_all(struct ty_shard *shard, struct ty_part *parts)
-{
-    tally_status status = TALLY_OK;
-
-    for (struct ty_part *part = parts; part != NULL && status == TALLY_OK; part = part->next)
-        status = decide_part(shard, part);
-    return status;
 }
 
 /* --- 2. The transaction --- */
@@ -215,18 +67,30 @@ static void order_candidates(struct ty_commit *commit)
     for (uint32_t i = 0; i < commit->candidate_count; i++) {
         struct ty_group *group = &commit->groups[commit->candidates[i].series->group];
 
-        commit->ordered[group->first + group->count++] = i;
+        commit->ordered[group->first + group->count++] = commit->candidates[i].event;
     }
+}
+
+/* In their new order events lie all over memory: they are fetched some time before their turn. */
+TY_PREFETCHING fetch_ahead(const struct ty_commit *commit, uint32_t i)
+{
+    const char *event;
+
+    if (i + ENCODED_AHEAD >= commit->candidate_count)
+        return;
+    event = (const char *)commit->ordered[i + ENCODED_AHEAD];
+    for (size_t at = 0; at < sizeof(struct ty_event); at += TY_CACHE_LINE)
+        __builtin_prefetch(event + at);
 }
 
 static void encode_group(struct ty_commit *commit, const struct ty_group *group)
 {
     size_t start = ty_journal_begin_group(&commit->journal, group->series->id);
 
-    for (uint32_t i = 0; i < group->count; i++)
-        ty_journal_put_event(&commit->journal,
-                             commit->candidates[commit->ordered[group->first + i]].event,
-                             commit->received_ms);
+    for (uint32_t i = group->first; i < group->first + group->count; i++) {
+        fetch_ahead(commit, i);
+        ty_journal_put_event(&commit->journal, commit->ordered[i], commit->received_ms);
+    }
     ty_journal_end_group(&commit->journal, start);
 }
 
@@ -388,23 +252,24 @@ static void fail_part(struct ty_shard *shard, struct ty_part *part, tally_status
     part->status = status;
     ty_shard_set_problem(shard, part);
     for (uint32_t i = 0; i < part->count; i++)
-        part->batch->outcomes[event_of(part, i)->record].result = TALLY_NOT_STORED;
+        part->batch->outcomes[ty_part_event(part, i)->record].result = TALLY_NOT_STORED;
     for (size_t i = 0; i < part->void_count; i++)
         part->voids[i].result = TY_VOID_NOT_STORED;
     if (part->close != NULL)
         part->close->result = TY_CLOSE_NOT_STORED;
 }
 
-static void count_results(struct ty_shard *shard, const struct ty_part *parts)
+static void count_results(struct ty_shard *shard, const struct ty_part *parts, bool committed)
 {
-    uint64_t counts[TY_RESULTS] = {0};
+    uint64_t *results = shard->commit.results;
 
-    for (const struct ty_part *part = parts; part != NULL; part = part->next)
-        for (uint32_t i = 0; i < part->count; i++)
-            counts[part->batch->outcomes[event_of(part, i)->record].result]++;
+    if (!committed) {
+        memset(results, 0, sizeof(shard->commit.results));
+        results[TALLY_NOT_STORED] = count_events(parts);
+    }
     for (size_t i = 0; i < TY_RESULTS; i++)
-        if (counts[i] != 0)
-            ty_atomic_add(&shard->stats.results[i], counts[i], memory_order_relaxed);
+        if (results[i] != 0)
+            ty_atomic_add(&shard->stats.results[i], results[i], memory_order_relaxed);
 }
 
 static void begin_commit(struct ty_shard *shard)
@@ -414,6 +279,7 @@ static void begin_commit(struct ty_shard *shard)
     commit->number++;
     commit->candidate_count = commit->group_count = commit->void_count = 0;
     commit->rejects = 0;
+    memset(commit->results, 0, sizeof(commit->results));
     commit->received_ms = ty_clock_wall_ms(&shard->options.clock);
     commit->mono_ms = ty_shard_mono_ms(shard);
     commit->arrival_ms = ty_arrival_advance(&shard->arrival, commit->received_ms,
@@ -428,7 +294,7 @@ static tally_status run_commit(struct ty_shard *shard, struct ty_part *parts)
 {
     struct ty_state_record state = shard->state;
     struct ty_rejects_record rejects = shard->rejects;
-    tally_status status = decide_all(shard, parts);
+    tally_status status = ty_shard_decide_events(shard, parts);
 
     if (status == TALLY_OK)
         status = ty_shard_decide_voids(shard, parts, state.last_sequence + 1);
@@ -487,7 +353,7 @@ void ty_shard_commit(struct ty_shard *shard, struct ty_part *parts)
         ty_fail(&shard->error, status, "no memory for the events");
     for (struct ty_part *part = parts; part != NULL && status != TALLY_OK; part = part->next)
         fail_part(shard, part, status);
-    count_results(shard, parts);
+    count_results(shard, parts, status == TALLY_OK);
     if (status != TALLY_OK)
         ty_atomic_add(&shard->stats.commit_failures, 1, memory_order_relaxed);
     ty_histogram_record(&shard->stats.commit_time,

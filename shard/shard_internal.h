@@ -38,8 +38,8 @@ struct ty_commit {
     uint32_t candidate_capacity;
     struct ty_group *groups; /* as many as candidates at most */
     uint32_t group_count;
-    uint32_t *ordered;            /* indexes of candidates, group by group */
-    const struct ty_void **voids; /* that are carried out */
+    const struct ty_event **ordered; /* those of the candidates, group by group */
+    const struct ty_void **voids;    /* that are carried out */
     uint32_t void_count;
     uint32_t void_capacity;
     struct ty_closings closings;           /* customers whose closed months change */
@@ -48,9 +48,10 @@ struct ty_commit {
     size_t revision_capacity;
     uint64_t closed_count; /* closings that are carried out */
     struct ty_buffer journal;
-    uint64_t written; /* months stored on the way */
-    uint64_t trimmed; /* journal values deleted on the way */
-    uint64_t rejects; /* in all parts, kept before or not */
+    uint64_t written;             /* months stored on the way */
+    uint64_t trimmed;             /* journal values deleted on the way */
+    uint64_t rejects;             /* in all parts, kept before or not */
+    uint64_t results[TY_RESULTS]; /* events by tally_result */
 };
 
 struct ty_shard {
@@ -75,6 +76,14 @@ struct ty_shard {
 /* recover.c */
 tally_status ty_shard_recover(struct ty_shard *shard, tally_error *error);
 
+static inline struct ty_event *ty_part_event(const struct ty_part *part, uint32_t i)
+{
+    return &part->batch->events[part->indexes == NULL ? part->first + i : part->indexes[i]];
+}
+
+/* decide.c. ty_shard_decide_events, within a commit's transaction, decides the events of the parts:
+ * outcomes, commit.results, and the candidates, which are counted in their slots and remembered. */
+tally_status ty_shard_decide_events(struct ty_shard *shard, struct ty_part *parts);
 /*
  * void.c. ty_shard_decide_voids, within a commit's transaction and after its events, decides the
  * voids of the parts: those to be carried out are taken out of their slots, marked in the store as

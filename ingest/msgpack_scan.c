@@ -56,7 +56,7 @@ static inline bool take_text(struct ty_msgpack *msgpack, enum ty_msgpack_kind ki
 static bool next_text(struct ty_msgpack *msgpack, enum ty_msgpack_kind kind, unsigned length_bytes,
                       struct ty_msgpack_value *value)
 {
-    uint64_t length;
+    uint64_t length = 0;
 
     return take_number(msgpack, length_bytes, &length) && take_text(msgpack, kind, length, value);
 }
@@ -128,7 +128,7 @@ static bool next_double(struct ty_msgpack *msgpack, struct ty_msgpack_value *val
 static bool next_count(struct ty_msgpack *msgpack, enum ty_msgpack_kind kind, unsigned bytes,
                        struct ty_msgpack_value *value)
 {
-    uint64_t count;
+    uint64_t count = 0;
 
     if (!take_number(msgpack, bytes, &count))
         return false;

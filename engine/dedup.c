@@ -401,24 +401,28 @@ static uint32_t gather(const struct ty_dedup *dedup, const struct ty_dedup_span 
     return count;
 }
 
-TY_PREFETCHING fetch_records(const struct ty_dedup_log *log, const struct ty_id *ids,
-                             uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        const char *record = (const char *)ty_dedup_log_at(log, ids[i].content);
+/* Records are fetched so many ahead of their turn. */
+#define RECORDS_AHEAD 24
 
-        __builtin_prefetch(record);
-        /* One of four lies across two lines. */
-        __builtin_prefetch(record + sizeof(struct ty_dedup_record) - 1);
-    }
+TY_PREFETCHING fetch_record(const struct ty_dedup_log *log, uint64_t position)
+{
+    const char *record = (const char *)ty_dedup_log_at(log, position);
+
+    __builtin_prefetch(record);
+    /* One of four lies across two lines. */
+    __builtin_prefetch(record + sizeof(struct ty_dedup_record) - 1);
 }
 
 static void read_records(const struct ty_dedup_log *log, struct ty_id *ids, uint32_t count)
 {
+    for (uint32_t i = 0; i < TY_MIN(count, RECORDS_AHEAD); i++)
+        fetch_record(log, ids[i].content);
     for (uint32_t i = 0; i < count; i++) {
         uint64_t position = ids[i].content;
         const struct ty_dedup_record *record = ty_dedup_log_at(log, position);
 
+        if (i + RECORDS_AHEAD < count)
+            fetch_record(log, ids[i + RECORDS_AHEAD].content);
         ids[i] = (struct ty_id){.key = record->key,
                                 .content = record->content,
                                 .arrived_ms = ty_dedup_log_arrived_ms(log, position)};
@@ -466,7 +470,6 @@ uint32_t ty_dedup_collect(const struct ty_dedup *dedup, const struct ty_dedup_sp
     struct ty_id *unsorted = ids + table->used;
     uint32_t count = gather(dedup, span, table, unsorted);
 
-    fetch_records(&dedup->log, unsorted, count);
     read_records(&dedup->log, unsorted, count);
     copy_spread(unsorted, count, ids);
     sort_by_insertion(ids, count);

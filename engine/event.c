@@ -70,9 +70,10 @@ static void hash_content(struct ty_event *event, const struct ty_secret *secret)
 
 void ty_event_hash(struct ty_event *event, const struct ty_secret *secret)
 {
-    event->id_form = ty_uuid_parse_canonical(event->id.data, event->id.length, &event->id_uuid)
-                         ? TY_ID_UUID
-                         : TY_ID_TEXT;
+    if (event->id_form == TY_ID_UNKNOWN)
+        event->id_form = ty_uuid_parse_canonical(event->id.data, event->id.length, &event->id_uuid)
+                             ? TY_ID_UUID
+                             : TY_ID_TEXT;
     hash_key(event, secret);
     hash_content(event, secret);
 }

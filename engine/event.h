@@ -45,7 +45,8 @@ struct ty_event {
     uint32_t documents;
     uint32_t pages;
     uint32_t record; /* the place in the batch that it came from */
-    /* Filled by ty_event_hash(), by whoever brings the event, so that the writer has less to do. */
+    /* Filled by ty_event_hash(), by whoever brings the event, so that the writer has less to do;
+     * the form of the id by the decoder, if it knows. */
     enum ty_id_form id_form;
     struct ty_uuid id_uuid; /* TY_ID_UUID: the id as bytes */
     uint64_t content;       /* hash of everything but the key */
@@ -59,7 +60,7 @@ static inline int64_t ty_event_counts_at_ms(const struct ty_event *event, int64_
 }
 
 /*
- * ty_event_hash fills event->key, event->content and the form of the id.
+ * ty_event_hash fills event->key, event->content and, where it is unknown, the form of the id.
  *
  * Key: SipHash-2-4 with 128 bits of output (libsodium's crypto_shorthash_siphashx24) over customer,
  * length and bytes of source, length and bytes of id: length-prefixed, so that source "x-1" with

@@ -90,7 +90,7 @@ static bool take_time(struct ty_msgpack *msgpack, struct entry *entry)
  * before the entry. */
 static void begin_entry(struct ty_msgpack *msgpack, enum ty_forward_mode mode, struct entry *entry)
 {
-    struct ty_msgpack before = *msgpack;
+    const uint8_t *before = msgpack->at;
     struct ty_msgpack_value head = {.kind = TY_MSGPACK_ARRAY, .count = 2};
 
     *entry = (struct entry){.time_ms = TALLY_TIME_OF_ARRIVAL};
@@ -102,7 +102,7 @@ static void begin_entry(struct ty_msgpack *msgpack, enum ty_forward_mode mode, s
         entry->problem = bad_entry;
     entry->values_after = head.count - 2;
     if (entry->problem != NULL)
-        *msgpack = before;
+        ty_msgpack_go_back(msgpack, before);
 }
 
 /* A message's time and record stand side by side, an entry's in an array. */

@@ -229,6 +229,8 @@ static bool take_fast(struct ty_msgpack *msgpack, int64_t time_ms, struct ty_bat
         return false; /* The other way meets the lack of memory again, and says so. */
     ty_uuid_format(&id, text);
     event->id = (struct ty_text){.data = text, .length = TY_UUID_TEXT_LENGTH};
+    event->id_form = TY_ID_UUID;
+    event->id_uuid = id;
     event->customer = customer;
     event->workflow = workflow;
     event->time_ms = time_ms;

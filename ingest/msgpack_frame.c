@@ -64,6 +64,18 @@ enum ty_frame_status ty_msgpack_frame_advance(struct ty_msgpack_frame *frame, co
             status = TY_FRAME_PARTIAL;
             break;
         }
+        /* What events mostly consist of, small numbers and UUIDs, is told apart by branches: they
+         * are predicted, while what comes out of a table is waited for. */
+        if (bytes[at] < 0x80) {
+            at++;
+            left--;
+            continue;
+        }
+        if (bytes[at] == 0xc4 && length - at > 1) {
+            at += 2 + (size_t)bytes[at + 1];
+            left--;
+            continue;
+        }
         shape = shapes[bytes[at]];
         if (shape.length_bytes == 0) {
             if (shape.bytes == 0) {

@@ -58,6 +58,13 @@ struct ty_msgpack_value {
  * may be NULL when `length` is 0. */
 void ty_msgpack_init(struct ty_msgpack *msgpack, const void *data, size_t length);
 
+/* ty_msgpack_go_back goes on from a place that it was at before, whatever failed since. */
+static inline void ty_msgpack_go_back(struct ty_msgpack *msgpack, const uint8_t *at)
+{
+    msgpack->at = at;
+    msgpack->error = NULL;
+}
+
 /* Not to be called but by ty_msgpack_next(). */
 bool ty_msgpack_next_slow(struct ty_msgpack *msgpack, struct ty_msgpack_value *value);
 

@@ -22,9 +22,14 @@ _Noreturn void ty_assert_failed(const char *condition, const char *file, int lin
 #define TY_MIN(a, b)       ((a) < (b) ? (a) : (b))
 #define TY_MAX(a, b)       ((a) > (b) ? (a) : (b))
 
-/* gcc takes a function that only prefetches for one without an effect, and drops calls of it that
- * it has not inlined before it looks. */
-#define TY_PREFETCHING static inline __attribute__((always_inline)) void
+/* Starts loading memory that is needed soon; any address will do. The empty statement is an effect:
+ * gcc takes a function that does nothing but prefetch for one without any, and drops calls of it.
+ */
+static inline void ty_prefetch(const void *memory)
+{
+    __builtin_prefetch(memory);
+    __asm__ volatile("");
+}
 
 /* The structure that holds `member`, of which `pointer` is the address. */
 #define TY_CONTAINER_OF(pointer, type, member)                                                     \

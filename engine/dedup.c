@@ -158,9 +158,9 @@ void ty_dedup_prefetch(const struct ty_dedup *dedup, const struct ty_key *key)
 
     if (table->capacity == 0)
         return;
-    __builtin_prefetch(&table->places[tag_of(key) & (table->capacity - 1)]);
+    ty_prefetch(&table->places[tag_of(key) & (table->capacity - 1)]);
     /* Probing may go on into the next line; mostly this is the same one. */
-    __builtin_prefetch(&table->places[(tag_of(key) + 3) & (table->capacity - 1)]);
+    ty_prefetch(&table->places[(tag_of(key) + 3) & (table->capacity - 1)]);
 }
 
 enum ty_dedup_answer ty_dedup_find(struct ty_dedup *dedup, const struct ty_key *key,
@@ -404,13 +404,13 @@ static uint32_t gather(const struct ty_dedup *dedup, const struct ty_dedup_span 
 /* Records are fetched so many ahead of their turn. */
 #define RECORDS_AHEAD 24
 
-TY_PREFETCHING fetch_record(const struct ty_dedup_log *log, uint64_t position)
+static void fetch_record(const struct ty_dedup_log *log, uint64_t position)
 {
     const char *record = (const char *)ty_dedup_log_at(log, position);
 
-    __builtin_prefetch(record);
+    ty_prefetch(record);
     /* One of four lies across two lines. */
-    __builtin_prefetch(record + sizeof(struct ty_dedup_record) - 1);
+    ty_prefetch(record + sizeof(struct ty_dedup_record) - 1);
 }
 
 static void read_records(const struct ty_dedup_log *log, struct ty_id *ids, uint32_t count)

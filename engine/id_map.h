@@ -115,18 +115,18 @@ static inline const uint32_t *ty_id_map_first(const struct ty_id_map *map, unsig
 }
 
 /* The first step of a search, some time before the second: memory is on its way. */
-TY_PREFETCHING ty_id_map_prefetch(const struct ty_id_map *map, const struct ty_key *key)
+static inline void ty_id_map_prefetch(const struct ty_id_map *map, const struct ty_key *key)
 {
     unsigned number = ty_id_map_part_of(key);
     const struct ty_id_map_part *part = &map->parts[number];
 
     if (part->count != 0)
-        __builtin_prefetch(ty_id_map_first(
-            map, number, ty_id_map_bucket(ty_id_map_rest_of(key), part->bucket_bits)));
+        ty_prefetch(ty_id_map_first(map, number,
+                                    ty_id_map_bucket(ty_id_map_rest_of(key), part->bucket_bits)));
 }
 
 /* The second, some time before the search: a bucket's ids lie in one line or two. */
-TY_PREFETCHING ty_id_map_prefetch_near(const struct ty_id_map *map, const struct ty_key *key)
+static inline void ty_id_map_prefetch_near(const struct ty_id_map *map, const struct ty_key *key)
 {
     unsigned number = ty_id_map_part_of(key);
     const struct ty_id_map_part *part = &map->parts[number];
@@ -135,10 +135,10 @@ TY_PREFETCHING ty_id_map_prefetch_near(const struct ty_id_map *map, const struct
     if (part->count == 0)
         return;
     bucket = ty_id_map_bucket(ty_id_map_rest_of(key), part->bucket_bits);
-    __builtin_prefetch(
+    ty_prefetch(
         ty_id_map_at(map, number, ty_id_map_tag_at(part, *ty_id_map_first(map, number, bucket))));
-    __builtin_prefetch(ty_id_map_at(
-        map, number, ty_id_map_tag_at(part, *ty_id_map_first(map, number, bucket + 1))));
+    ty_prefetch(ty_id_map_at(map, number,
+                             ty_id_map_tag_at(part, *ty_id_map_first(map, number, bucket + 1))));
 }
 
 /* ty_id_map_find looks for a key from place *at on (0 at first): true, with the slot whose run may

@@ -66,7 +66,7 @@ struct ty_series *ty_series_find(const struct ty_series_table *table,
  * ty_series_find_hashed will touch first. */
 uint64_t ty_series_hash(const struct ty_series_table *table, const struct ty_uuid *customer,
                         const struct ty_uuid *workflow);
-TY_PREFETCHING ty_series_prefetch(const struct ty_series_table *table, uint64_t hash)
+static inline void ty_series_prefetch(const struct ty_series_table *table, uint64_t hash)
 {
     ty_trie_prefetch(table->by_pair, hash);
 }

@@ -34,12 +34,12 @@ struct ty_trie {
 struct ty_trie_leaf *ty_trie_find(struct ty_trie *trie, uint64_t hash);
 
 /* ty_trie_prefetch starts loading what ty_trie_find() looks at first. */
-TY_PREFETCHING ty_trie_prefetch(struct ty_trie *trie, uint64_t hash)
+static inline void ty_trie_prefetch(struct ty_trie *trie, uint64_t hash)
 {
     uintptr_t entry =
         ty_atomic_load(&trie->root[hash & ((1 << TY_TRIE_ROOT_BITS) - 1)], memory_order_relaxed);
 
-    __builtin_prefetch((const void *)(entry & ~(uintptr_t)1)); /* 0 is no fault. */
+    ty_prefetch((const void *)(entry & ~(uintptr_t)1)); /* 0 is no fault. */
 }
 
 /* ty_trie_insert adds a leaf (borrowed for the life of the trie); false when memory is out. */

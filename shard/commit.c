@@ -72,7 +72,7 @@ static void order_candidates(struct ty_commit *commit)
 }
 
 /* In their new order events lie all over memory: they are fetched some time before their turn. */
-TY_PREFETCHING fetch_ahead(const struct ty_commit *commit, uint32_t i)
+static void fetch_ahead(const struct ty_commit *commit, uint32_t i)
 {
     const char *event;
 
@@ -80,7 +80,7 @@ TY_PREFETCHING fetch_ahead(const struct ty_commit *commit, uint32_t i)
         return;
     event = (const char *)commit->ordered[i + ENCODED_AHEAD];
     for (size_t at = 0; at < sizeof(struct ty_event); at += TY_CACHE_LINE)
-        __builtin_prefetch(event + at);
+        ty_prefetch(event + at);
 }
 
 static void encode_group(struct ty_commit *commit, const struct ty_group *group)

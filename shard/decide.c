@@ -44,13 +44,13 @@ static struct block block_at(const struct ty_part *part, int64_t number)
     return (struct block){.part = part, .first = (uint32_t)first, .end = (uint32_t)end};
 }
 
-TY_PREFETCHING fetch_events(struct block block)
+static void fetch_events(struct block block)
 {
     for (uint32_t i = block.first; i < block.end; i++) {
         const char *event = (const char *)ty_part_event(block.part, i);
 
         for (size_t at = 0; at < sizeof(struct ty_event); at += TY_CACHE_LINE)
-            __builtin_prefetch(event + at);
+            ty_prefetch(event + at);
     }
 }
 
@@ -78,18 +78,18 @@ static void find_series(const struct ty_shard *shard, struct block block, struct
 
         hints->series[i % RING] = series;
         if (series != NULL)
-            __builtin_prefetch(&series->last_slot);
+            ty_prefetch(&series->last_slot);
     }
 }
 
-TY_PREFETCHING fetch_slots(struct block block, const struct hints *hints)
+static void fetch_slots(struct block block, const struct hints *hints)
 {
     for (uint32_t i = block.first; i < block.end; i++) {
         const struct ty_series *series = hints->series[i % RING];
 
         if (series != NULL && series->last_slot != NULL) {
-            __builtin_prefetch(&series->last_slot->working);
-            __builtin_prefetch(&series->last_slot->number);
+            ty_prefetch(&series->last_slot->working);
+            ty_prefetch(&series->last_slot->number);
         }
     }
 }

@@ -14,7 +14,7 @@
 #include "engine/timestamp.h"
 #include "shard/shard_internal.h"
 
-#define BLOCK 16
+#define BLOCK 32
 /* So many blocks ahead. All of a part at once would be more than the caches hold: the first events
  * were gone again when they were needed. */
 #define FETCH_EVENTS 4

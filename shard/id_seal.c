@@ -55,11 +55,11 @@ static bool begin(struct ty_id_index *index)
 /* Room to collect a part in. */
 static bool reserve(struct ty_seal *seal, uint32_t part_max)
 {
-    if (part_max <= seal->capacity)
+    if (seal->ids != NULL && part_max <= seal->capacity)
         return true;
     free(seal->ids);
     free(seal->entries);
-    seal->capacity = part_max + part_max / 4;
+    seal->capacity = TY_MAX(part_max + part_max / 4, 16);
     seal->ids = malloc((2 * (size_t)seal->capacity + 1) * sizeof(*seal->ids)); /* half to sort in */
     seal->entries = malloc((size_t)seal->capacity * sizeof(*seal->entries));
     if (seal->ids == NULL || seal->entries == NULL)

@@ -333,6 +333,28 @@ Test(id_index, deletes_also_when_there_is_no_space_to_seal)
     finish(model);
 }
 
+/* The first part that is sealed had only an id of a commit that failed: nothing is left to collect
+ * there. The simulation met this. */
+Test(id_index, seals_where_a_part_was_emptied)
+{
+    struct model *model = start(100, UINT64_C(64) << 20);
+    struct ty_key first = {.high = 0, .low = 1};
+
+    assert_ok(ty_store_begin(model->store, &problem));
+    cr_assert(ty_id_index_add(model->index, &first, 1));
+    ty_store_abort(model->store);
+    ty_id_index_remove(model->index, &first);
+    ty_id_index_reverted(model->index);
+    for (int n = 0; n < 20; n++) {
+        model->now_ms += 1000;
+        commit_new(model);
+    }
+    work_off(model);
+    cr_assert_gt(ty_id_index_gauges(model->index).runs, 0u);
+    check_all(model);
+    finish(model);
+}
+
 /* Without memory for all the oldest go first, and the gauge says how far back ids are known, also
  * after a restart. */
 Test(id_index, shortens_the_window_when_filters_outgrow_their_memory)

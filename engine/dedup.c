@@ -15,7 +15,8 @@
 #define FILL_SPAN 15
 /* After a rebuild a table is at most so full, or it grows: well below the fill of the next one. */
 #define CROWDED 50
-/* 24 bytes in the log, and 8 / 0.25 in a table when all have just grown. */
+/* 24 bytes in the log, and 8 / 0.25 in a table when all have just grown. While they grow, one after
+ * the other, the memory that the first ones left is not given back before the last one leaves. */
 #define BYTES_PER_ID 56
 #define IDS_MIN      (4 * TY_DEDUP_CHUNK_RECORDS)
 #define IDS_MAX      ((uint64_t)UINT32_MAX / 2)
@@ -293,9 +294,10 @@ static struct place *probe_again(struct ty_dedup *dedup, const struct table *tab
     struct place *place = dedup->missing_place;
 
     dedup->missing_place = NULL; /* It will be taken. */
-    if (place != NULL && ty_key_compare(&dedup->missing, key) == 0)
-        return place;
-    return probe(dedup, table, key);
+    if (place == NULL || ty_key_compare(&dedup->missing, key) != 0)
+        return probe(dedup, table, key);
+    TY_ASSERT(place->position == 0);
+    return place;
 }
 
 bool ty_dedup_add(struct ty_dedup *dedup, const struct ty_key *key, uint64_t content)

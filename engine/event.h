@@ -46,7 +46,7 @@ struct ty_event {
     uint32_t pages;
     uint32_t record; /* the place in the batch that it came from */
     /* Filled by ty_event_hash(), by whoever brings the event, so that the writer has less to do;
-     * the form of the id by the decoder, if it knows. */
+     * the form of the id by the decoder, if it knows. Who changes the id makes it unknown again. */
     enum ty_id_form id_form;
     struct ty_uuid id_uuid; /* TY_ID_UUID: the id as bytes */
     uint64_t content;       /* hash of everything but the key */

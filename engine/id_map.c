@@ -213,9 +213,11 @@ static bool replace(struct ty_id_map *map, unsigned number, struct view from, ui
 
     if (pages_of(bytes_of(&next)) > map->pages_max)
         return false;
-    copy_in(map, number, 0, from.first, tags_at);
-    copy_in(map, number, tags_at, from.tags, count * sizeof(*from.tags));
-    copy_in(map, number, slots_at, from.slots, count);
+    if (count != 0) { /* An empty part has no memory, not even for its buckets. */
+        copy_in(map, number, 0, from.first, tags_at);
+        copy_in(map, number, tags_at, from.tags, count * sizeof(*from.tags));
+        copy_in(map, number, slots_at, from.slots, count);
+    }
     map->pages = TY_MAX(map->pages, pages_of(bytes_of(&next)));
     map->bytes += bytes_of(&next) - bytes_of(part);
     map->count += (uint64_t)count - part->count;

@@ -67,6 +67,57 @@ static void map_slots(struct ty_id_index *index)
         index->run_of_slot[index->current.runs[i].slot] = (uint8_t)i;
 }
 
+/* --- What there is room for --- */
+
+static uint64_t sealed_ids(const struct ty_sealed_runs *all)
+{
+    uint64_t ids = 0;
+
+    for (uint32_t i = 0; i < all->count; i++)
+        ids += all->runs[i].record.count;
+    return ids;
+}
+
+/* How many ids may be in runs: half of the memory is theirs, and what the newest leave. */
+static uint64_t ids_allowed(const struct ty_id_index *index)
+{
+    uint64_t most = index->options.bytes_max, newest = ty_dedup_gauges(index->newest).bytes;
+    uint64_t allowed = TY_MAX(most / 2, most - TY_MIN(most, newest));
+
+    return (uint64_t)((double)allowed / TY_ID_MAP_BYTES);
+}
+
+uint64_t ty_id_index_room(const struct ty_id_index *index)
+{
+    uint64_t allowed = ids_allowed(index);
+
+    return allowed - TY_MIN(allowed, sealed_ids(&index->next));
+}
+
+static void drop_oldest(struct ty_sealed_runs *all)
+{
+    all->forgotten_until_ms = TY_MAX(all->forgotten_until_ms, all->runs[0].record.last_ms);
+    all->count--;
+    memmove(&all->runs[0], &all->runs[1], all->count * sizeof(all->runs[0]));
+}
+
+void ty_id_index_drop_oldest(struct ty_id_index *index)
+{
+    drop_oldest(&index->next);
+}
+
+/* After a start with less memory: what the map has no room for is not even read. */
+static void drop_what_has_no_room(struct ty_id_index *index)
+{
+    struct ty_sealed_runs *all = &index->current;
+
+    while (all->count > 0 && ids_allowed(index) < sealed_ids(all)) {
+        index->forgotten_early += all->runs[0].record.count;
+        index->recorded = false; /* It is written again before the first value goes. */
+        drop_oldest(all);
+    }
+}
+
 tally_status ty_id_index_load(struct ty_id_index *index, tally_error *error)
 {
     struct ty_id_runs_record record;
@@ -81,6 +132,7 @@ tally_status ty_id_index_load(struct ty_id_index *index, tally_error *error)
         index->current.runs[i].record = record.runs[i];
         index->next_run = TY_MAX(index->next_run, record.runs[i].run + 1);
     }
+    drop_what_has_no_room(index);
     index->sweeping = true; /* What a crash left. */
     status = ty_id_load(index, error);
     map_slots(index);
@@ -193,31 +245,6 @@ tally_status ty_id_index_find(const struct ty_id_index *index, const struct ty_k
 
 /* --- Gauges --- */
 
-static uint64_t sealed_ids(const struct ty_sealed_runs *all)
-{
-    uint64_t ids = 0;
-
-    for (uint32_t i = 0; i < all->count; i++)
-        ids += all->runs[i].record.count;
-    return ids;
-}
-
-/* How many ids may be in runs: half of the memory is theirs, and what the newest leave. */
-static uint64_t ids_allowed(const struct ty_id_index *index)
-{
-    uint64_t most = index->options.bytes_max, newest = ty_dedup_gauges(index->newest).bytes;
-    uint64_t allowed = TY_MAX(most / 2, most - TY_MIN(most, newest));
-
-    return (uint64_t)((double)allowed / TY_ID_MAP_BYTES);
-}
-
-uint64_t ty_id_index_room(const struct ty_id_index *index)
-{
-    uint64_t allowed = ids_allowed(index);
-
-    return allowed - TY_MIN(allowed, sealed_ids(&index->next));
-}
-
 struct ty_id_gauges ty_id_index_gauges(const struct ty_id_index *index)
 {
     struct ty_dedup_gauges newest = ty_dedup_gauges(index->newest);
@@ -311,17 +338,8 @@ static void purge_map(struct ty_id_index *index, uint64_t ids)
 
 /* --- Work --- */
 
-void ty_id_index_drop_oldest(struct ty_id_index *index)
-{
-    struct ty_sealed_runs *all = &index->next;
-
-    all->forgotten_until_ms = TY_MAX(all->forgotten_until_ms, all->runs[0].record.last_ms);
-    all->count--;
-    memmove(&all->runs[0], &all->runs[1], all->count * sizeof(all->runs[0]));
-}
-
 /* Runs whose ids have all left the window go: an arrival may have been rounded up by a second. So
- * do those for which there is no memory any more, after a start with less. */
+ * do those for which there is no memory any more, since the newest take more of it. */
 static void drop_runs(struct ty_id_index *index)
 {
     while (index->next.count > 0 &&

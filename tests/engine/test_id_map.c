@@ -162,3 +162,24 @@ Test(id_map, an_empty_part_takes_ids_in_any_order)
     }
     ty_id_map_fini(&map);
 }
+
+/* A part that is emptied is not written any more: it has no memory of its own then, and where there
+ * is room for the ids of others there may be none for its buckets. */
+Test(id_map, writes_nothing_to_an_emptied_part)
+{
+    static struct ty_id_map map;
+    bool dead[TY_ID_MAP_SLOTS] = {true};
+    struct ty_id_map_entry entry = {.rest = 1, .slot = 0};
+    uint32_t first;
+
+    cr_assert(ty_id_map_init(&map, 0));
+    ty_id_map_begin(&map, 0, 1000);
+    cr_assert(ty_id_map_rewrite(&map, 0, &entry, 1, none_dead));
+    ty_id_map_begin(&map, 1, UINT64_C(64) << 20);
+    first = *ty_id_map_first(&map, 0, 1);
+    cr_assert_eq(first, 1u);
+    cr_assert(ty_id_map_rewrite(&map, 0, NULL, 0, dead));
+    cr_assert_eq(map.count, 0u);
+    cr_assert_eq(*ty_id_map_first(&map, 0, 1), first);
+    ty_id_map_fini(&map);
+}

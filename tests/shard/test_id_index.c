@@ -495,6 +495,41 @@ Test(id_index, a_damaged_key_is_an_error_for_its_ids_or_the_start, .timeout = 60
     finish(model);
 }
 
+/* A start with less memory than the runs need forgets the oldest, and says so; it does not refuse
+ * to start, and no crash on the way leaves a list of what is gone. */
+Test(id_index, a_start_with_less_memory_forgets_the_oldest)
+{
+    struct model *model = start(300, UINT64_C(64) << 20);
+    struct ty_id_gauges before, after;
+
+    for (int n = 0; n < 60; n++) {
+        model->now_ms += 1000;
+        commit_new(model);
+    }
+    work_off(model);
+    before = ty_id_index_gauges(model->index);
+    close_index(model);
+    model->options.bytes_max = 3000;
+    for (int n = 0; n < 3; n++) { /* with a crash before, and two after values are deleted */
+        open_index(model);
+        after = ty_id_index_gauges(model->index);
+        cr_assert_gt(after.runs, 0u);
+        cr_assert_lt(after.runs, before.runs);
+        cr_assert_lt(after.window_ms, WINDOW_MS);
+        cr_assert_eq(n == 0, after.forgotten_early > 0);
+        assert_ok(ty_store_begin(model->store, &problem));
+        for (size_t i = 0; i < IDS; i++)
+            if (model->ids[i].arrived_ms > model->now_ms - after.window_ms)
+                cr_assert_eq(find(model, &model->ids[i], model->ids[i].content), TY_DEDUP_SAME);
+        ty_store_abort(model->store);
+        work_off(model);
+        close_index(model);
+    }
+    open_index(model);
+    check_no_leftovers(model);
+    finish(model);
+}
+
 /* --- A longer window --- */
 
 /* What had left a shorter window, and was not sealed, is not known afterwards: the gauge must say

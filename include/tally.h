@@ -297,6 +297,53 @@ TALLY_API TALLY_MUSTCHECK tally_status tally_workflows(tally *db, const uint8_t 
                                                        uint8_t (**ids)[16], size_t *count,
                                                        tally_error *error);
 
+/* --- Events that should not have been counted --- */
+
+/* An event of a customer, by its id and the source that it was sent with. */
+typedef struct tally_event_id {
+    const char *id; /* as in tally_event */
+    size_t id_length;
+    const char *source;
+    size_t source_length;
+} tally_event_id;
+
+/* What became of one void. Numbers are stable; new ones are appended. */
+typedef enum tally_void_result {
+    TALLY_VOIDED = 0,
+    TALLY_ALREADY_VOIDED = 1,  /* it was void before: a success */
+    TALLY_VOID_UNKNOWN_ID = 2, /* no such event is kept: the journal goes back only so far */
+    TALLY_VOID_OVERFLOW = 3,   /* the sum of its slot would leave 64 bits without it */
+    TALLY_NOT_VOIDED = 4       /* the call failed before this one was decided: call again */
+} tally_void_result;
+
+#define TALLY_VOID_REASON_BYTES_MAX 256
+
+/* The most events that one call voids. */
+#define TALLY_VOIDS_MAX 10000
+
+/*
+ * tally_void: take events of a customer out of every total again.
+ *
+ * Exactly what each of them added is subtracted. The event itself is kept, marked as void; its id
+ * stays known, so that a retry of it is TALLY_DUPLICATE and it cannot become valid again. What it
+ * changed in a closed month is in a revision.
+ *
+ *   ids      Borrowed until the call returns, with their texts. At most TALLY_VOIDS_MAX.
+ *   reason   1..TALLY_VOID_REASON_BYTES_MAX bytes of UTF-8, ended by a zero byte: kept with each.
+ *   results  `count` of them, in the order of the ids. May be NULL.
+ *   error    May be NULL. Filled on every result but TALLY_OK.
+ *
+ * Reads the journal from its newest value back to where the last of the events is found: seconds,
+ * when that is long and far back. Threads: any number at once. Durable: on return of TALLY_OK.
+ * Returns: TALLY_OK, TALLY_INVALID (a text or the number of ids is not allowed: nothing was
+ * voided), and what tally_ingest() and tally_usage() return. After a failure call again: what was
+ * voided answers TALLY_ALREADY_VOIDED.
+ */
+TALLY_API TALLY_MUSTCHECK tally_status tally_void(tally *db, const uint8_t customer_id[16],
+                                                  const tally_event_id *ids, size_t count,
+                                                  const char *reason, tally_void_result *results,
+                                                  tally_error *error);
+
 /* --- Months that were billed --- */
 
 /* How far a customer's months are closed. */
@@ -332,7 +379,7 @@ typedef struct tally_revision {
     uint8_t workflow_id[16];
     int64_t received_ms; /* when: the wall clock, in milliseconds since the Unix epoch */
     uint64_t events;     /* that came */
-    uint64_t voided;     /* that were voided (by a server: POST /v1/events/void) */
+    uint64_t voided;     /* that were voided: tally_void() */
     tally_row before;    /* of the whole month, which its date is */
     tally_row after;
 } tally_revision;

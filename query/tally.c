@@ -1,9 +1,8 @@
 /*
  * tally.c: the embedded API (include/tally.h) over database and queries.
  */
-#include "tally.h"
+#include "query/tally_internal.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +11,7 @@
 #include "engine/utf8.h"
 #include "query/closing.h"
 #include "query/rollup.h"
-
-struct tally {
-    struct ty_database *database;
-};
+#include "shard/waiter.h"
 
 tally_status tally_open(const tally_options *options, tally **out, tally_error *error)
 {
@@ -44,7 +40,7 @@ void tally_close(tally *db)
 /* --- Ingest --- */
 
 /* U+0000 is refused, as the decoders do: too many programs end a text there. */
-static tally_result check_text(const char *data, size_t length, size_t length_max)
+tally_result ty_tally_check_text(const char *data, size_t length, size_t length_max)
 {
     if (length > length_max)
         return TALLY_OUT_OF_RANGE;
@@ -61,11 +57,11 @@ static tally_result check_event(const tally_event *event)
 
     if (event->id_length == 0)
         return TALLY_MISSING_FIELD;
-    result = check_text(event->id, event->id_length, TALLY_ID_BYTES_MAX);
+    result = ty_tally_check_text(event->id, event->id_length, TALLY_ID_BYTES_MAX);
     if (result == TALLY_ACCEPTED)
-        result = check_text(event->source, event->source_length, TALLY_SOURCE_BYTES_MAX);
+        result = ty_tally_check_text(event->source, event->source_length, TALLY_SOURCE_BYTES_MAX);
     if (result == TALLY_ACCEPTED)
-        result = check_text(event->user_id, event->user_id_length, TALLY_USER_BYTES_MAX);
+        result = ty_tally_check_text(event->user_id, event->user_id_length, TALLY_USER_BYTES_MAX);
     if (result != TALLY_ACCEPTED)
         return result;
     if (event->credits_micro > TALLY_CREDITS_MICRO_MAX ||
@@ -103,56 +99,23 @@ static void fill_batch(struct ty_batch *batch, const tally_event *events, size_t
     }
 }
 
-/* A caller that waits for a writer. */
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t decided;
-    int done; /* guarded by lock */
-};
-
-static void wake(struct waiter *waiter)
-{
-    /* Signalled under the lock: the waiter's memory ends when it can take the lock again. */
-    pthread_mutex_lock(&waiter->lock);
-    waiter->done = 1;
-    pthread_cond_signal(&waiter->decided);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-static void begin_waiting(struct waiter *waiter)
-{
-    pthread_mutex_init(&waiter->lock, NULL);
-    pthread_cond_init(&waiter->decided, NULL);
-    waiter->done = 0;
-}
-
-static void wait_for(struct waiter *waiter)
-{
-    pthread_mutex_lock(&waiter->lock);
-    while (!waiter->done)
-        pthread_cond_wait(&waiter->decided, &waiter->lock);
-    pthread_mutex_unlock(&waiter->lock);
-    pthread_cond_destroy(&waiter->decided);
-    pthread_mutex_destroy(&waiter->lock);
-}
-
 struct waiting_batch {
     struct ty_submission submission;
-    struct waiter waiter;
+    struct ty_waiter waiter;
 };
 
 static void batch_done(struct ty_submission *submission)
 {
-    wake(&TY_CONTAINER_OF(submission, struct waiting_batch, submission)->waiter);
+    ty_waiter_wake(&TY_CONTAINER_OF(submission, struct waiting_batch, submission)->waiter);
 }
 
 static tally_status submit_and_wait(struct ty_database *database, struct ty_batch *batch)
 {
-    struct waiting_batch waiting = {.submission = {.batch = batch, .done = batch_done}};
+    struct waiting_batch waiting = {.submission = {.batch = batch, .done = batch_done},
+                                    .waiter = TY_WAITER_INIT};
 
-    begin_waiting(&waiting.waiter);
     ty_database_submit(database, &waiting.submission);
-    wait_for(&waiting.waiter);
+    ty_waiter_await(&waiting.waiter);
     return waiting.submission.status;
 }
 
@@ -250,18 +213,18 @@ tally_status tally_workflows(tally *db, const uint8_t customer_id[16], const tal
 
 struct waiting_closing {
     struct ty_closing closing;
-    struct waiter waiter;
+    struct ty_waiter waiter;
 };
 
 static void closing_done(struct ty_closing *closing)
 {
-    wake(&TY_CONTAINER_OF(closing, struct waiting_closing, closing)->waiter);
+    ty_waiter_wake(&TY_CONTAINER_OF(closing, struct waiting_closing, closing)->waiter);
 }
 
 tally_status tally_close_months(tally *db, const uint8_t customer_id[16], const char *through,
                                 tally_closed *closed, tally_error *error)
 {
-    struct waiting_closing waiting = {.closing = {.done = closing_done}};
+    struct waiting_closing waiting = {.closing = {.done = closing_done}, .waiter = TY_WAITER_INIT};
     struct ty_closing *closing = &waiting.closing;
     char text[TY_CLOSING_TEXT_BYTES];
     const char *problem = through == NULL
@@ -271,9 +234,8 @@ tally_status tally_close_months(tally *db, const uint8_t customer_id[16], const 
     if (problem != NULL)
         return ty_fail(error, TALLY_INVALID, "through: %s", problem);
     memcpy(closing->close.customer.bytes, customer_id, 16);
-    begin_waiting(&waiting.waiter);
     ty_database_close_months(db->database, closing);
-    wait_for(&waiting.waiter);
+    ty_waiter_await(&waiting.waiter);
     if (closing->status != TALLY_OK)
         return ty_fail(error, closing->status, "%s",
                        closing->problem != NULL ? closing->problem

@@ -217,3 +217,31 @@ tally_status ty_void_find(const struct ty_shard_view *view, const struct ty_secr
     free(search.places);
     return status;
 }
+
+/* --- From what was found to voids, and back --- */
+
+bool ty_void_list(const struct ty_void_wanted *wanted, size_t count, struct ty_text reason,
+                  struct ty_arena *arena, struct ty_voiding *voiding)
+{
+    struct ty_void *voids = ty_arena_alloc(arena, (count + 1) * sizeof(*voids));
+
+    if (voids == NULL)
+        return false;
+    *voiding = (struct ty_voiding){.voids = voids};
+    for (size_t i = 0; i < count; i++)
+        if (wanted[i].found) {
+            voids[voiding->count] = wanted[i].what;
+            voids[voiding->count++].reason = reason;
+        }
+    return true;
+}
+
+void ty_void_take_results(struct ty_void_wanted *wanted, size_t count,
+                          const struct ty_voiding *voiding)
+{
+    size_t next = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (wanted[i].found)
+            wanted[i].what.result = voiding->voids[next++].result;
+}

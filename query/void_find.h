@@ -10,7 +10,7 @@
 #define TY_QUERY_VOID_FIND_H
 
 #include "engine/arena.h"
-#include "shard/shard.h"
+#include "shard/database.h"
 
 /* An event that is looked for. */
 struct ty_void_wanted {
@@ -33,5 +33,12 @@ tally_status ty_void_find(const struct ty_shard_view *view, const struct ty_secr
                           const struct ty_uuid *customer, struct ty_void_wanted *wanted,
                           size_t count, struct ty_arena *arena, int64_t *oldest_ms,
                           tally_error *error);
+
+/* ty_void_list makes the voids of what was found, in the arena; the reason is borrowed. False: no
+ * memory. ty_void_take_results puts back what the shard decided of each. */
+bool ty_void_list(const struct ty_void_wanted *wanted, size_t count, struct ty_text reason,
+                  struct ty_arena *arena, struct ty_voiding *voiding);
+void ty_void_take_results(struct ty_void_wanted *wanted, size_t count,
+                          const struct ty_voiding *voiding);
 
 #endif

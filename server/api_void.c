@@ -89,16 +89,6 @@ static void answer_results(struct request *request)
 
 /* --- Voiding --- */
 
-/* What the shard decided, back to where it was asked for. */
-static void take_results(struct request *request)
-{
-    size_t next = 0;
-
-    for (size_t i = 0; i < request->body.count; i++)
-        if (request->wanted[i].found)
-            request->wanted[i].what.result = request->voiding.voids[next++].result;
-}
-
 static void answer(struct ty_completion *completion)
 {
     struct request *request = TY_CONTAINER_OF(completion, struct request, completion);
@@ -106,7 +96,7 @@ static void answer(struct ty_completion *completion)
     if (request->voiding.status != TALLY_OK) {
         ty_api_failure(request->exchange, request->voiding.status, request->voiding.problem);
     } else {
-        take_results(request);
+        ty_void_take_results(request->wanted, request->body.count, &request->voiding);
         answer_results(request);
     }
     end(request);
@@ -120,28 +110,15 @@ static void voided(struct ty_voiding *voiding)
     ty_io_loop_complete(request->job.loop, &request->completion);
 }
 
-static bool list_voids(struct request *request)
-{
-    struct ty_void *voids =
-        ty_arena_alloc(&request->arena, (request->body.count + 1) * sizeof(*voids));
-
-    if (voids == NULL)
-        return false;
-    request->voiding = (struct ty_voiding){.voids = voids, .done = voided};
-    for (size_t i = 0; i < request->body.count; i++)
-        if (request->wanted[i].found) {
-            voids[request->voiding.count] = request->wanted[i].what;
-            voids[request->voiding.count++].reason = request->body.reason;
-        }
-    return true;
-}
-
 /* On the loop, when the events were looked for. */
 static void found(struct ty_pool_job *job)
 {
     struct request *request = TY_CONTAINER_OF(job, struct request, job);
 
-    if (request->status == TALLY_OK && list_voids(request)) {
+    if (request->status == TALLY_OK &&
+        ty_void_list(request->wanted, request->body.count, request->body.reason, &request->arena,
+                     &request->voiding)) {
+        request->voiding.done = voided;
         request->completion.run = answer;
         ty_io_loop_expect(job->loop);
         ty_database_void(request->database, &request->body.customer, &request->voiding);

@@ -1,7 +1,7 @@
 #include <errno.h>
 
 #include "tests/powercut/cuts.h"
-#include "tests/support/waiter.h"
+#include "shard/waiter.h"
 
 /* --- A database --- */
 

@@ -1,7 +1,7 @@
 #include "query/closing.h"
 #include "tests/support/damage.h"
 #include "tests/support/shard_world.h"
-#include "tests/support/waiter.h"
+#include "shard/waiter.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

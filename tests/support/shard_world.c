@@ -1,5 +1,5 @@
 #include "tests/support/shard_world.h"
-#include "tests/support/waiter.h"
+#include "shard/waiter.h"
 
 #include <stdio.h>
 #include <string.h>

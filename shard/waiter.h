@@ -1,10 +1,11 @@
 /*
- * waiter.h: waits for what a writer's thread calls when it has decided.
+ * waiter.h: for who has nothing to do until a writer has decided: wake it in the `done` of what was
+ * given to the database (database.h).
  *
- * Threads: one waits, one other tells it.
+ * Threads: one waits, one other wakes it.
  */
-#ifndef TY_TESTS_SUPPORT_WAITER_H
-#define TY_TESTS_SUPPORT_WAITER_H
+#ifndef TY_SHARD_WAITER_H
+#define TY_SHARD_WAITER_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -20,6 +21,7 @@ struct ty_waiter {
         .lock = PTHREAD_MUTEX_INITIALIZER, .decided = PTHREAD_COND_INITIALIZER                     \
     }
 
+/* The waiter's memory may end with this: it is signalled under the lock. */
 static inline void ty_waiter_wake(struct ty_waiter *waiter)
 {
     pthread_mutex_lock(&waiter->lock);

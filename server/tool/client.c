@@ -218,7 +218,20 @@ static int out_of_memory(const struct ty_client *client)
     return TY_EXIT_UNREACHABLE;
 }
 
-static int ask(struct ty_client *client, const char *path, bool post, struct ty_http_answer *answer)
+/* The body that is posted; NULL: a GET. */
+static void set_body(CURL *curl, const char *body)
+{
+    if (body == NULL) {
+        curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+        return;
+    }
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, -1L);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+}
+
+static int ask(struct ty_client *client, const char *path, const char *body,
+               struct curl_slist *headers, struct ty_http_answer *answer)
 {
     char error[CURL_ERROR_SIZE] = "";
     CURLcode code;
@@ -228,12 +241,8 @@ static int ask(struct ty_client *client, const char *path, bool post, struct ty_
         client->curl = curl_easy_init();
     if (client->curl == NULL || !prepare(client, client->curl, path))
         return out_of_memory(client);
-    if (post) {
-        curl_easy_setopt(client->curl, CURLOPT_POST, 1L);
-        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, "");
-    } else {
-        curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
-    }
+    set_body(client->curl, body);
+    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(client->curl, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, ty_http_collect);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, answer);
@@ -250,12 +259,26 @@ static int ask(struct ty_client *client, const char *path, bool post, struct ty_
 
 int ty_client_get(struct ty_client *client, const char *path, struct ty_http_answer *answer)
 {
-    return ask(client, path, false, answer);
+    return ask(client, path, NULL, NULL, answer);
 }
 
 int ty_client_post(struct ty_client *client, const char *path, struct ty_http_answer *answer)
 {
-    return ask(client, path, true, answer);
+    return ask(client, path, "", NULL, answer);
+}
+
+int ty_client_post_json(struct ty_client *client, const char *path, const char *body,
+                        struct ty_http_answer *answer)
+{
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    int code;
+
+    if (headers == NULL)
+        return out_of_memory(client);
+    code = ask(client, path, body, headers, answer);
+    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(headers);
+    return code;
 }
 
 void ty_http_fini(struct ty_http_answer *answer)

@@ -87,6 +87,10 @@ int ty_client_get(struct ty_client *client, const char *path, struct ty_http_ans
  * after TY_EXIT_UNREACHABLE it may have been taken or not. */
 int ty_client_post(struct ty_client *client, const char *path, struct ty_http_answer *answer);
 
+/* ty_client_post_json sends a POST with a JSON body, ended by a zero byte; otherwise likewise. */
+int ty_client_post_json(struct ty_client *client, const char *path, const char *body,
+                        struct ty_http_answer *answer);
+
 /*
  * ty_client_request prepares a request for who runs it with libcurl's own functions (several at
  * once, say): URL, socket, proxies and time limits are set; connections are reused by the multi

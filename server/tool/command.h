@@ -52,6 +52,7 @@ extern const struct ty_command ty_command_revisions;
 extern const struct ty_command ty_command_status;
 extern const struct ty_command ty_command_usage;
 extern const struct ty_command ty_command_verify;
+extern const struct ty_command ty_command_void;
 extern const struct ty_command ty_command_workflows;
 
 #endif

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 static const struct ty_command *const commands[] = {
-    &ty_command_backup,    &ty_command_bench,  &ty_command_close, &ty_command_dump,
-    &ty_command_export,    &ty_command_import, &ty_command_load,  &ty_command_rejects,
-    &ty_command_revisions, &ty_command_status, &ty_command_usage, &ty_command_verify,
-    &ty_command_workflows,
+    &ty_command_backup,    &ty_command_bench,     &ty_command_close, &ty_command_dump,
+    &ty_command_export,    &ty_command_import,    &ty_command_load,  &ty_command_rejects,
+    &ty_command_revisions, &ty_command_status,    &ty_command_usage, &ty_command_verify,
+    &ty_command_void,      &ty_command_workflows,
 };
 
 static void print_help(FILE *file)

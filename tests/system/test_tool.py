@@ -417,7 +417,7 @@ class CommandLines(ToolTest):
     def test_every_command_has_a_page(self):
         self.assertEqual(set(COMMANDS), {"backup", "bench", "close", "dump", "export", "import",
                                          "load", "rejects", "revisions", "status", "usage",
-                                         "verify", "workflows", "help"})
+                                         "verify", "void", "workflows", "help"})
         overview = tool.run("--help")
         self.check(overview, 0)
         self.assertEqual(repr(tool.run("help")), repr(overview))

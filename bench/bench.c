@@ -31,6 +31,7 @@ static const struct option long_options[] = {
     {"series", required_argument, NULL, 's'},
     {"batch", required_argument, NULL, 'b'},
     {"callers", required_argument, NULL, 'c'},
+    {"shards", required_argument, NULL, 'w'},
     {"dedup-window", required_argument, NULL, 'd'},
     {"dedup-memory", required_argument, NULL, 'm'},
     {"no-sync", no_argument, NULL, 'n'},
@@ -52,6 +53,9 @@ static void set_option(struct bench_options *options, int option, const char *va
         break;
     case 'c':
         options->callers = (unsigned)strtoul(value, NULL, 10);
+        break;
+    case 'w':
+        options->shards = (unsigned)strtoul(value, NULL, 10);
         break;
     case 'd':
         options->dedup_window_ms = strtoll(value, NULL, 10);

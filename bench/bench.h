@@ -18,6 +18,7 @@ struct bench_options {
     uint64_t series;
     size_t batch;
     unsigned callers;
+    unsigned shards;         /* as tally_options */
     int64_t dedup_window_ms; /* as tally_options */
     uint64_t dedup_memory_bytes;
     int64_t start_ms; /* of the events */
@@ -29,9 +30,9 @@ struct bench_clock {
     struct timespec start;
 };
 
-/* bench_parse reads --events N --series N --batch N --callers N --dedup-window MS
- * --dedup-memory BYTES --no-sync --smoke, and makes an empty directory; ends the program on
- * anything else. */
+/* bench_parse reads --events N --series N --batch N --callers N --shards N
+ * --dedup-window MS --dedup-memory BYTES --no-sync --smoke, and makes an empty directory; ends the
+ * program on anything else. */
 struct bench_options bench_parse(int argc, char **argv);
 
 /* A hash of n: the benchmarks' source of variety. */

@@ -7,6 +7,7 @@ tally *bench_open(const struct bench_options *options)
     tally *db;
 
     open.directory = options->directory;
+    open.shards = options->shards;
     open.dedup_window_ms = options->dedup_window_ms;
     open.dedup_memory_bytes = options->dedup_memory_bytes;
     open.flags = options->no_sync ? TALLY_NO_SYNC : 0;

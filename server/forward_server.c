@@ -18,7 +18,7 @@ struct ty_forward_options ty_forward_options_default(void)
 {
     return (struct ty_forward_options){.message_bytes_max = 16 * MIB,
                                        .inflated_bytes_max = 64 * MIB,
-                                       .pending_bytes_max = 16 * MIB,
+                                       .pending_bytes_max = 32 * MIB,
                                        .memory_bytes_max = 128 * MIB,
                                        .connections_max = 1024};
 }

@@ -167,6 +167,35 @@ static uint32_t merge(const struct ty_id_map_part *part, struct view from,
     return n;
 }
 
+static void copy_ids(struct view from, uint32_t first, uint32_t end, struct view to, uint32_t at)
+{
+    memcpy(to.tags + at, from.tags + first, (end - first) * sizeof(*to.tags));
+    memcpy(to.slots + at, from.slots + first, end - first);
+}
+
+/* merge() where no id goes: what lies between two new ids is copied at once. */
+static uint32_t insert(const struct ty_id_map_part *part, struct view from,
+                       const struct ty_id_map_entry *entries, uint32_t count, struct view to)
+{
+    uint32_t buckets = 1u << part->bucket_bits, bucket = 0, copied = 0;
+
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t own = ty_id_map_bucket(entries[n].rest, part->bucket_bits);
+        uint32_t end = from.first[own + 1];
+
+        for (; bucket <= own; bucket++)
+            to.first[bucket] = from.first[bucket] + n;
+        copy_ids(from, copied, end, to, copied + n);
+        copied = end;
+        to.tags[end + n] = tag_of(entries[n].rest, part->bucket_bits);
+        to.slots[end + n] = entries[n].slot;
+    }
+    for (; bucket <= buckets; bucket++)
+        to.first[bucket] = from.first[bucket] + count;
+    copy_ids(from, copied, part->count, to, copied + count);
+    return part->count + count;
+}
+
 /* All ids that a part is to have, as entries in any order: what stays of the old ones has its rest
  * as far as that is known, with zeros behind. Returns how many there are. */
 static uint32_t spread_out(const struct ty_id_map_part *part, struct view from, const bool *dead,
@@ -262,7 +291,11 @@ bool ty_id_map_rewrite(struct ty_id_map *map, unsigned number,
     to = view_of(map->scratch + old_bytes, map->most_bits, most + 1);
     if (part->count == 0 || part->bucket_bits != map->most_bits)
         return rebuild(map, number, from, entries, count, dead, to);
-    return replace(map, number, to, merge(part, from, entries, count, dead, to));
+    if (memchr(dead, true, TY_ID_MAP_SLOTS) == NULL)
+        count = insert(part, from, entries, count, to);
+    else
+        count = merge(part, from, entries, count, dead, to);
+    return replace(map, number, to, count);
 }
 
 /* --- Finding --- */

@@ -96,7 +96,7 @@ Test(id_map, finds_every_id_in_its_run)
     for (uint8_t i = 0; i < RUNS; i++) { /* ever larger ones: buckets double several times */
         make_run(&runs[i], &random, i < 3 ? i : 1000 + i * 700u);
         add(&map, &runs[i], i, dead);
-        if (i % 3 == 0)
+        if (i % 3 == 0 && i > 12) /* Until then no id goes, which is a way of its own. */
             dead[i / 2] = true;
         for (uint8_t k = 0; k <= i; k = (uint8_t)(k + 1 + i / 4))
             if (!dead[k])

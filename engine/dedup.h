@@ -114,12 +114,4 @@ uint32_t ty_dedup_collect(const struct ty_dedup *dedup, const struct ty_dedup_sp
  * when some are left. */
 bool ty_dedup_forget(struct ty_dedup *dedup, const struct ty_dedup_span *span, uint64_t most);
 
-/* ty_key_compare orders keys as numbers of 128 bits: less than, equal to, greater than 0. */
-static inline int ty_key_compare(const struct ty_key *a, const struct ty_key *b)
-{
-    if (a->high != b->high)
-        return a->high < b->high ? -1 : 1;
-    return a->low < b->low ? -1 : a->low > b->low;
-}
-
 #endif

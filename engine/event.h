@@ -26,6 +26,14 @@ struct ty_key {
     uint64_t low;
 };
 
+/* ty_key_compare orders keys as numbers of 128 bits: less than, equal to, greater than 0. */
+static inline int ty_key_compare(const struct ty_key *a, const struct ty_key *b)
+{
+    if (a->high != b->high)
+        return a->high < b->high ? -1 : 1;
+    return a->low < b->low ? -1 : a->low > b->low;
+}
+
 enum ty_id_form {
     TY_ID_UNKNOWN, /* nobody has looked yet */
     TY_ID_TEXT,

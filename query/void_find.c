@@ -70,16 +70,9 @@ static const struct ty_series *find_series(const struct search *search, uint32_t
     return low < search->series_count && search->series[low]->id == id ? search->series[low] : NULL;
 }
 
-static int compare_keys(const struct ty_key *a, const struct ty_key *b)
-{
-    if (a->high != b->high)
-        return a->high < b->high ? -1 : 1;
-    return (a->low > b->low) - (a->low < b->low);
-}
-
 static int compare_places(const void *a, const void *b)
 {
-    return compare_keys(&((const struct place *)a)->key, &((const struct place *)b)->key);
+    return ty_key_compare(&((const struct place *)a)->key, &((const struct place *)b)->key);
 }
 
 static bool list_places(struct search *search, struct ty_void_wanted *wanted, size_t count)
@@ -108,7 +101,7 @@ static struct place *find_place(const struct search *search, const struct ty_key
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (compare_keys(&search->places[middle].key, key) < 0)
+        if (ty_key_compare(&search->places[middle].key, key) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -136,7 +129,7 @@ static void meet(struct search *search, uint64_t sequence, int64_t received_ms,
     event->workflow = series->workflow;
     ty_event_hash(event, search->secret);
     for (struct place *place = find_place(search, &event->key);
-         place < end && compare_keys(&place->key, &event->key) == 0; place++) {
+         place < end && ty_key_compare(&place->key, &event->key) == 0; place++) {
         if (place->sequence != 0 && place->sequence != sequence)
             continue;
         search->left -= place->sequence == 0;

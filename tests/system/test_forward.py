@@ -541,7 +541,7 @@ class Full(unittest.TestCase):
             self.wait_metric(server, "tally_forward_reads_paused_total")
             self.wait_metric(server, "tally_forward_retries_total")
             self.assertLess(server.metric("tally_forward_received_bytes_total"), 32 * MIB)
-            self.assertLess(server.metric("tally_forward_pending_bytes"), 24 * MIB)
+            self.assertLess(server.metric("tally_forward_pending_bytes"), 40 * MIB)
             self.assertEqual(server.metric("tally_forward_acks_total"), 0)
             self.assertEqual(documents(server), stored)
             server.stop()

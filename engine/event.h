@@ -61,6 +61,13 @@ struct ty_event {
     struct ty_key key;
 };
 
+/* ty_event_prefetch starts loading an event. */
+static inline void ty_event_prefetch(const struct ty_event *event)
+{
+    for (size_t at = 0; at < sizeof(*event); at += TY_CACHE_LINE)
+        ty_prefetch((const char *)event + at);
+}
+
 /* When an event counts that was received at a time: at its own, or without one then. */
 static inline int64_t ty_event_counts_at_ms(const struct ty_event *event, int64_t received_ms)
 {

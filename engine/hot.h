@@ -43,7 +43,7 @@ struct ty_slot_node {
     struct ty_slot_node *next_touched;                    /* [w] by the commit being built */
     struct ty_slot_sum published;                         /* [w] what the cell holds */
     struct ty_slot_sum working;                           /* [w] with the commit's events */
-    int64_t number;                                       /* [i] slots since the epoch */
+    int64_t number;                                       /* [i] since the epoch; spares its day */
     uint8_t slot;                                         /* [i] of the day */
     bool touched;                                         /* [w] on the touched list */
     bool recent;                                          /* [w] used since a checkpoint */

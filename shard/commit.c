@@ -74,13 +74,8 @@ static void order_candidates(struct ty_commit *commit)
 /* In their new order events lie all over memory: they are fetched some time before their turn. */
 static void fetch_ahead(const struct ty_commit *commit, uint32_t i)
 {
-    const char *event;
-
-    if (i + ENCODED_AHEAD >= commit->candidate_count)
-        return;
-    event = (const char *)commit->ordered[i + ENCODED_AHEAD];
-    for (size_t at = 0; at < sizeof(struct ty_event); at += TY_CACHE_LINE)
-        ty_prefetch(event + at);
+    if (i + ENCODED_AHEAD < commit->candidate_count)
+        ty_event_prefetch(commit->ordered[i + ENCODED_AHEAD]);
 }
 
 static void encode_group(struct ty_commit *commit, const struct ty_group *group)

@@ -46,12 +46,8 @@ static struct block block_at(const struct ty_part *part, int64_t number)
 
 static void fetch_events(struct block block)
 {
-    for (uint32_t i = block.first; i < block.end; i++) {
-        const char *event = (const char *)ty_part_event(block.part, i);
-
-        for (size_t at = 0; at < sizeof(struct ty_event); at += TY_CACHE_LINE)
-            ty_prefetch(event + at);
-    }
+    for (uint32_t i = block.first; i < block.end; i++)
+        ty_event_prefetch(ty_part_event(block.part, i));
 }
 
 static void fetch_ids(const struct ty_shard *shard, struct block block, struct hints *hints)

@@ -157,6 +157,13 @@ int ty_answer_fetch(struct ty_client *client, const char *path, const char *cons
     return code;
 }
 
+const char *ty_answer_text(const json_t *object, const char *name, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL ? text : otherwise;
+}
+
 void ty_answer_fini(struct ty_answer_rows *rows)
 {
     free(rows->cells);

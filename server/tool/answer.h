@@ -46,6 +46,10 @@ int ty_answer_fetch(struct ty_client *client, const char *path, const char *cons
  * message on stderr; otherwise for the caller to release with json_decref(). */
 json_t *ty_answer_parse(struct ty_client *client, const struct ty_http_answer *answer);
 
+/* ty_answer_text is the text that a member of an answer has, or `otherwise` where it is missing or
+ * no text. */
+const char *ty_answer_text(const json_t *object, const char *name, const char *otherwise);
+
 /* Frees what the rows hold and zeroes them; does nothing to zeroed ones. */
 void ty_answer_fini(struct ty_answer_rows *rows);
 

@@ -13,13 +13,6 @@ struct close_options {
     bool json;
 };
 
-static const char *text_of(json_t *document, const char *name)
-{
-    const char *text = json_string_value(json_object_get(document, name));
-
-    return text != NULL ? text : "?";
-}
-
 static int print(struct ty_client *client, const struct close_options *options,
                  const struct ty_http_answer *answer)
 {
@@ -33,9 +26,9 @@ static int print(struct ty_client *client, const struct close_options *options,
     if (document == NULL)
         return TY_EXIT_REFUSED;
     printf("customer %s is closed through ", options->customer);
-    ty_terminal_print_text(stdout, text_of(document, "closed_through"));
+    ty_terminal_print_text(stdout, ty_answer_text(document, "closed_through", "?"));
     fputs(", since ", stdout);
-    ty_terminal_print_text(stdout, text_of(document, "closed_at"));
+    ty_terminal_print_text(stdout, ty_answer_text(document, "closed_at", "?"));
     putchar('\n');
     json_decref(document);
     return TY_EXIT_OK;

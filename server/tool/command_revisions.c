@@ -25,16 +25,9 @@ static const struct revisions_options *options_of(const struct ty_listing *listi
 
 /* --- A revision as text. Numbers are the server's own digits (exact_json.h). --- */
 
-static const char *text_of(json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text != NULL ? text : "";
-}
-
 static const char *sum_of(json_t *revision, const char *when, const char *name)
 {
-    return text_of(json_object_get(revision, when), name);
+    return ty_answer_text(json_object_get(revision, when), name, "");
 }
 
 static void print_padded(const char *text, int width)
@@ -60,13 +53,14 @@ static void print_row(json_t *revision)
 {
     char cause[64];
 
-    snprintf(cause, sizeof(cause), "+%s -%s", text_of(json_object_get(revision, "cause"), "events"),
-             text_of(json_object_get(revision, "cause"), "voided"));
-    printf("%*s", TY_MAX(8 - (int)strlen(text_of(revision, "revision")), 0), "");
-    print_padded(text_of(revision, "revision"), 0);
-    print_padded(text_of(revision, "received"), 24);
-    print_padded(text_of(revision, "workflow_id"), 36);
-    print_padded(text_of(revision, "month"), 7);
+    snprintf(cause, sizeof(cause), "+%s -%s",
+             ty_answer_text(json_object_get(revision, "cause"), "events", ""),
+             ty_answer_text(json_object_get(revision, "cause"), "voided", ""));
+    printf("%*s", TY_MAX(8 - (int)strlen(ty_answer_text(revision, "revision", "")), 0), "");
+    print_padded(ty_answer_text(revision, "revision", ""), 0);
+    print_padded(ty_answer_text(revision, "received", ""), 24);
+    print_padded(ty_answer_text(revision, "workflow_id", ""), 36);
+    print_padded(ty_answer_text(revision, "month", ""), 7);
     print_padded(cause, 8);
     print_change(revision, "processed_credits", 20);
     print_change(revision, "num_documents", 14);
@@ -110,7 +104,7 @@ static void print_csv(json_t *revision, bool head)
             fields[i].part == NULL ? revision : json_object_get(revision, fields[i].part);
 
         columns[i] = (struct ty_column){fields[i].title, i > 3};
-        cells[i] = text_of(part, fields[i].name);
+        cells[i] = ty_answer_text(part, fields[i].name, "");
     }
     if (head)
         ty_table_print_csv(stdout, &rows);
@@ -123,7 +117,7 @@ static void print_csv(json_t *revision, bool head)
 /* What stands before the revisions. */
 static void begin(struct ty_listing *listing, json_t *page)
 {
-    const char *through = text_of(page, "closed_through");
+    const char *through = ty_answer_text(page, "closed_through", "");
 
     if (listing->begun)
         return;
@@ -140,7 +134,7 @@ static void begin(struct ty_listing *listing, json_t *page)
     fputs("closed through ", stdout);
     ty_terminal_print_text(stdout, through);
     fputs(", since ", stdout);
-    ty_terminal_print_text(stdout, text_of(page, "closed_at"));
+    ty_terminal_print_text(stdout, ty_answer_text(page, "closed_at", ""));
     fputs("\n\n", stdout);
 }
 
@@ -198,7 +192,7 @@ static bool show_page(struct ty_listing *listing, const struct ty_http_answer *a
         }
     }
     if (ok) {
-        const char *next = text_of(page, "next");
+        const char *next = ty_answer_text(page, "next", "");
 
         listing->more = next[0] != '\0';
         listing->next = strtoull(next, NULL, 10);

@@ -1,4 +1,5 @@
 /* `tally void`: events that should not have been counted, taken out of every rollup again. */
+#include "engine/utf8.h"
 #include "server/tool/answer.h"
 #include "server/tool/command.h"
 #include "server/tool/terminal.h"
@@ -31,16 +32,21 @@ static int out_of_memory(void)
     return TY_EXIT_REFUSED;
 }
 
+static bool is_utf8(const char *text)
+{
+    return ty_utf8_check(text, strlen(text)) == strlen(text);
+}
+
 static int add_id(json_t *ids, const struct void_options *options, const char *id)
 {
-    json_t *text = json_string(id), *entry = text;
+    json_t *entry;
 
-    if (text == NULL) {
+    if (!is_utf8(id)) {
         fprintf(stderr, "tally: id %zu is not UTF-8\n", json_array_size(ids) + 1);
         return TY_EXIT_USAGE;
     }
-    if (options->source != NULL)
-        entry = json_pack("{s:o,s:s}", "id", text, "source", options->source);
+    entry = options->source == NULL ? json_string(id)
+                                    : json_pack("{s:s,s:s}", "id", id, "source", options->source);
     return json_array_append_new(ids, entry) == 0 ? TY_EXIT_OK : out_of_memory();
 }
 
@@ -87,14 +93,6 @@ static int take_file(json_t *ids, const struct void_options *options)
     return code;
 }
 
-static bool is_utf8(const char *text)
-{
-    json_t *string = json_string(text);
-
-    json_decref(string);
-    return string != NULL;
-}
-
 static int check_texts(const struct void_options *options)
 {
     if (is_utf8(options->reason) && (options->source == NULL || is_utf8(options->source)))
@@ -121,7 +119,7 @@ static int take_ids(json_t *ids, const struct void_options *options,
 
 /* --- A request --- */
 
-/* NULL: no memory, or a text that is no UTF-8. */
+/* NULL: no memory. */
 static char *body_of(const struct void_options *options, json_t *ids, size_t first)
 {
     json_t *part = json_array(), *body;
@@ -138,15 +136,11 @@ static char *body_of(const struct void_options *options, json_t *ids, size_t fir
 
 static void print_rejected(json_t *rejected)
 {
-    const char *id = json_string_value(json_object_get(rejected, "id"));
-    const char *code = json_string_value(json_object_get(rejected, "code"));
-    const char *message = json_string_value(json_object_get(rejected, "message"));
-
-    ty_terminal_print_text(stderr, id == NULL ? "?" : id);
+    ty_terminal_print_text(stderr, ty_answer_text(rejected, "id", "?"));
     fputs(": ", stderr);
-    ty_terminal_print_text(stderr, code == NULL ? "?" : code);
+    ty_terminal_print_text(stderr, ty_answer_text(rejected, "code", "?"));
     fputs(": ", stderr);
-    ty_terminal_print_text(stderr, message == NULL ? "?" : message);
+    ty_terminal_print_text(stderr, ty_answer_text(rejected, "message", "?"));
     fputc('\n', stderr);
 }
 

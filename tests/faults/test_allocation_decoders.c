@@ -13,6 +13,7 @@
 #include "ingest/forward.h"
 #include "ingest/json_events.h"
 #include "ingest/msgpack_events.h"
+#include "ingest/void_request.h"
 #include "tests/faults/allocations.h"
 
 #define RECORDS  3000
@@ -236,4 +237,38 @@ Test(allocation_decoders, a_forward_message_without_memory_is_taken_wholly_or_no
     decode_with_failures("compressed forward", decode_forward, &message, RECORDS);
     ty_buffer_fini(&entries);
     ty_buffer_fini(&message);
+}
+
+/* --- Voids --- */
+
+/* A list of ids that was read halfway would void some of them, and say that it was all. */
+Test(allocation_decoders, a_void_without_memory_is_taken_wholly_or_not_at_all)
+{
+    struct ty_buffer body = {0};
+    int64_t before;
+
+    ty_buffer_append_text(&body, "{\"customer_id\":\"" CUSTOMER "\",\"ids\":[");
+    for (unsigned i = 0; i < RECORDS; i++)
+        ty_buffer_append_format(&body, "%s\"a\\u00e9 %u\"", i == 0 ? "" : ",", i);
+    ty_buffer_append_text(&body, "],\"reason\":\"\\t\"}");
+    cr_assert(ty_buffer_ok(&body));
+    before = ty_allocations_live();
+    for (uint64_t n = 1, hit = 1; hit; n++) {
+        struct ty_arena arena = {0};
+        struct ty_void_request request;
+        struct ty_void_problem problem;
+        enum ty_void_parse result;
+
+        ty_allocations_fail(n, false);
+        result = ty_void_request_parse(body.data, body.length, &arena, &request, &problem);
+        hit = ty_allocations_stop();
+        cr_assert_eq(result, hit ? TY_VOID_NO_MEMORY : TY_VOID_PARSED, "allocation %llu: %s",
+                     (unsigned long long)n, problem.message);
+        cr_assert(hit || request.count == RECORDS, "%zu ids", request.count);
+        cr_assert_lt(n, 1000);
+        ty_arena_fini(&arena);
+        cr_assert_eq(ty_allocations_live(), before, "allocation %llu: memory is lost",
+                     (unsigned long long)n);
+    }
+    ty_buffer_fini(&body);
 }

@@ -85,8 +85,9 @@ tally_status ty_snapshot_get_void(struct ty_snapshot *snapshot,
 
 /* ty_snapshot_each_reject calls `each` for every kept reject with a seq below *before, the newest
  * first, until it returns false; what it gets is borrowed from the mapped file until it returns.
- * *before is moved along: to the last one that was handed on, or that is damaged. TALLY_OK also
- * when `each` ended it; TALLY_CORRUPT, with the reject named, or TALLY_IO. */
+ * *before is moved along: to the last one that was handed on, or, lower than it was, to where the
+ * list goes on behind one that is damaged. TALLY_OK also when `each` ended it; TALLY_CORRUPT, with
+ * the reject named (by its key, which may be what is damaged), or TALLY_IO. */
 tally_status ty_snapshot_each_reject(struct ty_snapshot *snapshot, uint64_t *before,
                                      bool (*each)(void *context, const struct ty_kept_reject *kept),
                                      void *context, tally_error *error);

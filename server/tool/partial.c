@@ -25,6 +25,20 @@ static bool is_shard(const char *name)
            strspn(name + 6, "0123456789") == 3;
 }
 
+/* Removes a shard's directory with its file; links are not followed: they may lead to a database.
+ */
+static bool clear_shard(int fd, const char *name)
+{
+    int shard = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool cleared;
+
+    if (shard < 0)
+        return false;
+    cleared = unlinkat(shard, "data.mdb", 0) == 0 || errno == ENOENT;
+    close(shard);
+    return cleared && unlinkat(fd, name, AT_REMOVEDIR) == 0;
+}
+
 /* Removes what a command puts there, and nothing else: a name that is not of those stays, and then
  * so does the directory. */
 static bool clear(int fd)
@@ -40,13 +54,9 @@ static bool clear(int fd)
         return false;
     }
     while ((entry = readdir(directory)) != NULL) {
-        char file[NAME_MAX + sizeof("/data.mdb")];
-
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        snprintf(file, sizeof(file), "%s/data.mdb", entry->d_name);
-        if (!is_shard(entry->d_name) || (unlinkat(fd, file, 0) != 0 && errno != ENOENT) ||
-            unlinkat(fd, entry->d_name, AT_REMOVEDIR) != 0)
+        if (!is_shard(entry->d_name) || !clear_shard(fd, entry->d_name))
             cleared = false;
     }
     closedir(directory);

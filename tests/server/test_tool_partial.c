@@ -142,27 +142,19 @@ Test(tool_partial, what_is_there_is_never_overwritten)
     cr_assert(is_there("full/anything") && is_there("hidden/.anything"));
 }
 
-/* Often a mount point, or a directory with the right owner, is made before. */
+/* Often a mount point, or a directory with the right owner, is made before. And "copy/" is what a
+ * shell completes: it is "copy", and not something within it. */
 Test(tool_partial, an_empty_directory_is_taken)
 {
     struct ty_partial partial;
 
     make_directory("copy");
-    partial = open_good("copy");
+    partial = open_good("copy///");
+    cr_assert_str_eq(partial.path, path_of("copy.partial"));
     make_directory("copy.partial/shard-000");
     cr_assert(ty_partial_commit(&partial, "backup"));
     assert_entries("copy", 1);
     assert_entries(".", 1);
-}
-
-/* "copy/" is what a shell completes: it is "copy", and not something within it. */
-Test(tool_partial, slashes_at_the_end_do_not_count)
-{
-    struct ty_partial partial = open_good("copy///");
-
-    cr_assert_str_eq(partial.path, path_of("copy.partial"));
-    cr_assert(ty_partial_commit(&partial, "backup"));
-    cr_assert(is_there("copy"));
 }
 
 /* Names that cannot be are told, not cut. */
@@ -228,14 +220,19 @@ Test(tool_partial, strange_files_are_not_deleted)
     cr_assert(is_there("copy.partial/shard-000/notes"));
 }
 
-/* A link put there in advance would have a command that root runs delete and write elsewhere. */
-Test(tool_partial, a_link_is_not_followed)
+/* A link put there in advance would have a command that root runs delete and write elsewhere: in
+ * the very database that is to be copied, say. Nor is one within the directory followed. */
+Test(tool_partial, links_are_not_followed)
 {
-    make_directory("victim");
-    make_directory("victim/shard-000");
-    cr_assert_eq(symlink(path_of("victim"), path_of("copy.partial")), 0);
+    make_directory("data");
+    make_directory("data/shard-000");
+    write_file("data/shard-000/data.mdb");
+    cr_assert_eq(symlink(path_of("data"), path_of("copy.partial")), 0);
     assert_refused(path_of("copy"), "cannot open");
-    cr_assert(is_there("victim/shard-000"));
+    make_directory("other.partial");
+    cr_assert_eq(symlink(path_of("data/shard-000"), path_of("other.partial/shard-000")), 0);
+    assert_refused(path_of("other"), "cannot clear what an earlier run left in");
+    cr_assert(is_there("data/shard-000/data.mdb"));
 }
 
 /* Two backups at once, to the same name: the second gives way and leaves the first one's alone. */

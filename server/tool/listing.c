@@ -25,6 +25,14 @@ void ty_listing_end_json(const struct ty_listing *listing)
         puts("],\"next\":null}");
 }
 
+/* Whether what comes behind `next` is not what came behind `last` again, for ever. */
+static bool goes_on(const struct ty_listing *listing, uint64_t last, uint64_t next)
+{
+    if (listing->kind->ascends)
+        return next > last;
+    return next != 0 && (last == 0 || next < last);
+}
+
 /* A damaged entry is lost, the ones behind it are not: the server says how to go on. */
 static int go_on_behind_damage(struct ty_listing *listing, const struct ty_http_answer *answer)
 {
@@ -32,11 +40,20 @@ static int go_on_behind_damage(struct ty_listing *listing, const struct ty_http_
     uint64_t next = answer->body == NULL ? 0 : ty_raw_json_number(problem, "next");
 
     ty_answer_print_problem(listing->client, answer);
-    if (answer->status != 500 || next == 0 || (listing->kind->ascends && next <= listing->next))
+    if (answer->status != 500 || !goes_on(listing, listing->next, next))
         return TY_EXIT_REFUSED;
     listing->damaged = true;
     listing->next = next;
     return TY_EXIT_OK;
+}
+
+/* False: it is none, or one after which the list would not go on. */
+static bool show_page(struct ty_listing *listing, const struct ty_http_answer *answer)
+{
+    uint64_t last = listing->next;
+
+    return listing->kind->show_page(listing, answer) &&
+           (!listing->more || ty_listing_is_full(listing) || goes_on(listing, last, listing->next));
 }
 
 static int ask(struct ty_listing *listing)
@@ -51,7 +68,7 @@ static int ask(struct ty_listing *listing)
         return code;
     if (answer.status != 200) {
         code = go_on_behind_damage(listing, &answer);
-    } else if (!listing->kind->show_page(listing, &answer)) {
+    } else if (!show_page(listing, &answer)) {
         fprintf(stderr, "tally: %s did not answer as a Tally server does: no page of %s\n",
                 ty_client_name(listing->client), listing->kind->name);
         code = TY_EXIT_REFUSED;

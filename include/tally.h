@@ -8,12 +8,19 @@
  *     tally *db;
  *     tally_error error;
  *     tally_options options = TALLY_OPTIONS_INIT;
+ *     tally_range year = {TALLY_MONTHLY, "2023-01", "2023-12"};
+ *     tally_row *rows;
+ *     size_t count;
  *
  *     options.directory = "usage";
  *     if (tally_open(&options, &db, &error) != TALLY_OK)
  *         die(error.message);
- *     tally_ingest(db, events, event_count, results);     // durable and visible on return
- *     tally_usage(db, &query, &rows, &error);             // exact, at once
+ *     if (tally_ingest(db, events, event_count, results) != TALLY_OK)
+ *         die("the batch has to be sent again");
+ *     // Durable and visible from here on; what is asked for is exact, at once.
+ *     if (tally_usage(db, customer, workflow, &year, &rows, &count, &error) != TALLY_OK)
+ *         die(error.message);
+ *     tally_free(rows);
  *     tally_close(db);
  *
  * Words. An *event* is one piece of work; a *customer* is billed; a *workflow* was run; a *series*

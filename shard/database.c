@@ -161,9 +161,11 @@ static tally_status find_record(struct ty_database *database, const tally_option
     if (!*found)
         make_record(&database->record, wanted == 0 ? default_shards() : wanted);
     else if (wanted != 0 && wanted != database->record.shard_count)
-        return ty_fail(error, TALLY_INVALID,
-                       "options.shards is %u, but the database was created with %u; leave it at 0",
-                       wanted, database->record.shard_count);
+        return ty_fail(
+            error, TALLY_INVALID,
+            "shards is %u, but the database was created with %u, for good: leave it open "
+            "(options.shards 0, tallyd --shards auto), or dump it and load it anew",
+            wanted, database->record.shard_count);
     return TALLY_OK;
 }
 

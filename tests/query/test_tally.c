@@ -94,7 +94,8 @@ Test(tally, what_cannot_be_opened_says_why)
     options.shards = 3;
     cr_assert_eq(tally_open(&options, &other, &error), TALLY_INVALID);
     cr_assert_str_eq(error.message,
-                     "options.shards is 3, but the database was created with 2; leave it at 0");
+                     "shards is 3, but the database was created with 2, for good: leave it open "
+                     "(options.shards 0, tallyd --shards auto), or dump it and load it anew");
     options.shards = 0;
     snprintf(path, sizeof(path), "%s/shard-000", directory.path);
     ty_damage_flip(&record, 0, 0x40); /* the version */

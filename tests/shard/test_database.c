@@ -159,7 +159,8 @@ Test(database, another_number_of_shards_is_refused)
     close_database();
     cr_assert_eq(try_open(2), TALLY_INVALID);
     cr_assert_str_eq(error.message,
-                     "options.shards is 2, but the database was created with 3; leave it at 0");
+                     "shards is 2, but the database was created with 3, for good: leave it open "
+                     "(options.shards 0, tallyd --shards auto), or dump it and load it anew");
     cr_assert_eq(try_open(4), TALLY_INVALID);
     cr_assert_null(database);
     open_database(0);

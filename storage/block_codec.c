@@ -198,10 +198,11 @@ static bool get_column(struct ty_reader *columns, struct ty_total *total, struct
     int tag = ty_get_u8(columns);
     uint64_t length = ty_get_varint(columns);
     const uint8_t *data = ty_get_bytes(columns, (size_t)TY_MIN(length, (uint64_t)SIZE_MAX));
-    struct ty_reader column = ty_reader_of(data, (size_t)length);
+    struct ty_reader column;
 
     if (data == NULL || tag < TAG_SLOTS || tag >= TAG_END)
         return false;
+    column = ty_reader_of(data, (size_t)length);
     if (tag == TAG_SLOTS) {
         if (day != NULL)
             get_bitmap(&column, day);

@@ -133,6 +133,9 @@ const char *ty_id_page_find(const uint8_t key[TY_ID_KEY_BYTES], int64_t first_ms
 
 /* --- Prefixes: each as a varint of what it is more than the one before --- */
 
+#define PREFIX_MAX (UINT64_MAX >> TY_ID_PREFIX_SHIFT)
+#define NOT_A_LIST "no list of prefixes"
+
 void ty_id_list_encode(const uint8_t key[TY_ID_KEY_BYTES], const uint64_t *prefixes, uint32_t count,
                        struct ty_buffer *out)
 {
@@ -163,10 +166,12 @@ const char *ty_id_list_decode(const uint8_t key[TY_ID_KEY_BYTES], const void *va
     if (problem != NULL)
         return problem;
     while (reader.at < reader.end && *count < TY_ID_LIST_IDS) {
-        prefix += ty_get_varint(&reader);
+        uint64_t more = ty_get_varint(&reader);
+
+        if (more > PREFIX_MAX - prefix) /* Beyond 64 bits it would descend. */
+            return NOT_A_LIST;
+        prefix += more;
         prefixes[(*count)++] = prefix;
     }
-    if (reader.failed || reader.at != reader.end || prefix >> (64 - TY_ID_PREFIX_SHIFT) != 0)
-        return "no list of prefixes";
-    return NULL;
+    return reader.failed || reader.at != reader.end ? NOT_A_LIST : NULL;
 }

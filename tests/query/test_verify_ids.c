@@ -185,6 +185,22 @@ static void list_out_of_order(struct ty_store *store)
     put_list(store, &sealed, sealed.ids[1].key.high >> TY_ID_PREFIX_SHIFT, sealed.count);
 }
 
+/* The run has one id more than a list holds, and the first of its second list is a lesser one. */
+static void lists_out_of_order(struct ty_store *store)
+{
+    uint64_t prefixes[TY_ID_LIST_IDS];
+    struct sealed sealed;
+
+    get_sealed(store, &sealed);
+    sealed.run->count = TY_ID_LIST_IDS + 1;
+    for (uint32_t i = 0; i < TY_ID_LIST_IDS; i++)
+        prefixes[i] = 9;
+    assert_ok(ty_store_put_id_list(store, sealed.run, 0, prefixes, TY_ID_LIST_IDS, &problem));
+    prefixes[0] = 8;
+    assert_ok(ty_store_put_id_list(store, sealed.run, 1, prefixes, 1, &problem));
+    assert_ok(ty_store_put_id_runs(store, &sealed.record, &problem));
+}
+
 static void ids_out_of_order(struct ty_store *store)
 {
     struct sealed sealed;
@@ -265,7 +281,8 @@ static const struct damaging changes[] = {
     {page_that_is_short, "ids: page 0 of run"},
     {list_that_is_short, "ids: list 0 of run"},
     {list_of_other_ids, "its ids are not those of the run's lists"},
-    {list_out_of_order, "is not in order"},
+    {list_out_of_order, ": no list of prefixes"},
+    {lists_out_of_order, " is not in order"},
     {ids_out_of_order, "its ids are not in order"},
     {id_of_another_time, "its ids did not arrive when those of the run did"},
     {id_that_was_not_sealed, ": an id of it is in no run, but ids are sealed up to value"},

@@ -153,3 +153,23 @@ Test(id_page_codec, finds_each_flipped_bit_of_a_list)
     }
     ty_buffer_fini(&value);
 }
+
+/* A start loads the lists of all runs part by part: behind a prefix that is less than the one
+ * before it, ids would be forgotten without a word. */
+Test(id_page_codec, a_list_that_descends_is_refused)
+{
+    static const uint64_t lists[][2] = {{5, 2}, {5, UINT64_C(1) << 44}, {UINT64_MAX, 0}};
+    uint64_t read[TY_ID_LIST_IDS];
+
+    for (size_t i = 0; i < TY_COUNT_OF(lists); i++) {
+        struct ty_buffer value = {0};
+        uint8_t key[TY_ID_KEY_BYTES];
+        uint32_t count;
+
+        ty_id_key_encode(3, TY_ID_PREFIXES, 0, key);
+        ty_id_list_encode(key, lists[i], 2, &value);
+        cr_assert_str_eq(ty_id_list_decode(key, value.data, value.length, read, &count),
+                         "no list of prefixes");
+        ty_buffer_fini(&value);
+    }
+}

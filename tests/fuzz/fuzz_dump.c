@@ -50,10 +50,12 @@ static void read_all(const void *data, size_t size)
     ty_dump_reader_fini(&reader);
 }
 
-/* The input as the entries of a dump: tree, length of the key, length of the value, bytes. */
+/* The input as the entries of a dump: tree, length of the key, length of the value, bytes. What
+ * their checksums keep away from the decoders, fuzz_values.c brings there. */
 static void read_as_entries(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"meta", "series", "journal", "blocks", "rejects", "other"};
+    static const char *const names[] = {"meta",  "series", "journal",  "blocks",    "rejects",
+                                        "other", "voids",  "closings", "revisions", "id_runs"};
     struct ty_database_record database = {.shard_count = 1};
     struct ty_dump_writer writer = {0};
     struct ty_buffer out = {0};
@@ -63,7 +65,7 @@ static void read_as_entries(const uint8_t *data, size_t size)
     for (size_t i = 0; i < TY_COUNT_OF(names); i++)
         ty_dump_put_tree(&writer, &out, (uint8_t)i, names[i]);
     while (size >= 3) {
-        size_t key = TY_MIN((size_t)data[1] % 12 + 1, size - 3);
+        size_t key = TY_MIN((size_t)data[1] % 24 + 1, size - 3);
         size_t value = TY_MIN((size_t)data[2], size - 3 - key);
         struct ty_entry entry = {data + 3, key, data + 3 + key, value};
 

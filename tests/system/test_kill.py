@@ -1,7 +1,8 @@
 """kill -9 at any instant loses no acknowledged event and counts none twice.
 
-    test_kill.py [rounds]
+    test_kill.py [kills]
 
+Of each number of shards, that many rounds end by kill -9; after every fifth one more ends gently.
 Client threads send batches of unique events, resend what was not acknowledged, and now and then
 what was; a reader checks that what is acknowledged is visible and that no event is seen in part.
 Meanwhile the server is killed, and started again. The totals must be exact at the end of each round.
@@ -32,6 +33,11 @@ RANGES = {
     "daily": ("2023-01-01", "2023-04-30"),
     "hourly": ("2023-01-01T00Z", "2023-04-30T23Z"),
 }
+
+
+def batch_size(rng):
+    """Small ones, as of many clients, and now and then one that a commit takes in blocks."""
+    return rng.choice((1, 1, 5, 40, 200, 1, 5, 40, rng.randrange(300, 1001)))
 
 
 class Batch:
@@ -110,7 +116,7 @@ class Client(threading.Thread):
             elif self.known and self.rng.random() < 0.2:
                 batch, kind = self.rng.choice(self.known), "known"
             else:
-                batch, kind = self.ledger.make(self.rng, self.rng.choice((1, 1, 5, 40, 200))), "new"
+                batch, kind = self.ledger.make(self.rng, batch_size(self.rng)), "new"
                 self.unacknowledged.append(batch)
             try:
                 answer = self.server.post(batch.body, "application/x-ndjson")
@@ -197,7 +203,7 @@ class Reader(threading.Thread):
 
 
 class Kill(unittest.TestCase):
-    rounds = 5
+    kills = 5
 
     def check_totals(self, server, ledger, frequencies):
         """Every event acknowledged is counted once: the sums of each frequency are equal."""
@@ -234,10 +240,11 @@ class Kill(unittest.TestCase):
         rng = tallyd.make_random()
         ledger = Ledger(rng)
         queries = batches = 0
+        rounds = self.kills + self.kills // 5
         with Server("--shards", str(shards), "--hot-memory", "1MiB") as server:
             clients = [Client(server, ledger, rng.getrandbits(64)) for _ in range(CLIENTS)]
-            for number in range(self.rounds):
-                more = self.one_round(server, ledger, clients, rng, gently=number % 5 == 4)
+            for number in range(rounds):
+                more = self.one_round(server, ledger, clients, rng, gently=number % 6 == 5)
                 queries, batches = queries + more[0], batches + more[1]
                 if rng.random() < 0.3:  # killed while, or right after, it recovers
                     server.kill()
@@ -260,8 +267,8 @@ class Kill(unittest.TestCase):
             server.start()
             self.check_totals(server, ledger, RANGES)
             server.stop()
-        print(f"{shards} shard(s): {self.rounds} rounds, {batches} batches of {ledger.next_id} "
-              f"events, {queries} queries", flush=True)
+        print(f"{shards} shard(s): {rounds} rounds, {self.kills} by kill -9, {batches} batches of "
+              f"{ledger.next_id} events, {queries} queries", flush=True)
 
     def test_one_shard(self):
         self.run_rounds(1)
@@ -272,5 +279,5 @@ class Kill(unittest.TestCase):
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1].isdigit():
-        Kill.rounds = int(sys.argv.pop(1))
+        Kill.kills = int(sys.argv.pop(1))
     tallyd.main()

@@ -6,8 +6,8 @@
  *
  * Opens (or creates) a database in DIRECTORY, stores a few events, two of them sent twice, and
  * prints what they add up to. Then January is closed, since it has been billed, and an event of
- * January arrives. Run it again within a day: every event is then a duplicate, and the sums stay
- * what they are.
+ * January arrives. Run it again within 35 days, the dedup window: every event is then a duplicate,
+ * and the sums stay what they are.
  */
 #include <tally.h>
 

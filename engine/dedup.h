@@ -54,7 +54,7 @@ void ty_dedup_expect(struct ty_dedup *dedup, uint64_t ids);
 
 /* ty_dedup_advance: the arrival time is now `arrival_ms` (never less than before). Forgets what
  * left the window; later ty_dedup_add() calls arrive at this time, with the journal value
- * `sequence`. */
+ * `sequence`: the next one, or one that a commit whose ids were removed had before. */
 void ty_dedup_advance(struct ty_dedup *dedup, int64_t arrival_ms, uint64_t sequence);
 
 /* ty_dedup_prefetch starts loading the memory that a find of the key will touch. */

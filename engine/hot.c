@@ -184,6 +184,7 @@ static void touch(struct ty_hot *hot, struct ty_slot_node *node)
     node->touched = true;
     node->next_touched = hot->touched;
     hot->touched = node;
+    hot->touched_count++;
     if (month->touched++ == 0 && month->month <= month->series->closed_through) {
         month->next_revised = hot->revised;
         hot->revised = month;
@@ -206,81 +207,11 @@ bool ty_hot_subtract(struct ty_hot *hot, struct ty_slot_node *node, const struct
     return true;
 }
 
-static void publish_total(ty_cell_word *cell, struct ty_total *total,
-                          const struct ty_slot_node *slot)
-{
-    uint64_t words[TY_TOTAL_WORDS];
-
-    ty_total_replace_slot(total, &slot->published, &slot->working);
-    ty_total_to_words(total, words);
-    ty_cell_publish(cell, words, TY_TOTAL_WORDS);
-}
-
-static void publish_slot(struct ty_slot_node *slot)
-{
-    uint64_t words[TY_SLOT_SUM_WORDS];
-
-    publish_total(slot->day->month->cell, &slot->day->month->total, slot);
-    publish_total(slot->day->cell, &slot->day->total, slot);
-    slot->published = slot->working;
-    ty_slot_sum_to_words(&slot->published, words);
-    ty_cell_publish(slot->cell, words, TY_SLOT_SUM_WORDS);
-}
-
-static void make_dirty(struct ty_hot *hot, struct ty_slot_node *slot, uint64_t sequence,
-                       int64_t now_ms)
-{
-    struct ty_month_node *month = slot->day->month;
-
-    slot->recent = slot->day->recent = slot->day->dirty = true;
-    if (month->dirty_since != 0)
-        return;
-    month->dirty_since = sequence;
-    month->queued_ms = now_ms;
-    TAILQ_REMOVE(&hot->clean, month, queue);
-    TAILQ_INSERT_TAIL(&hot->dirty, month, queue);
-    hot->dirty_count++;
-}
-
-static struct ty_slot_node *take_touched(struct ty_hot *hot)
-{
-    struct ty_slot_node *slot = hot->touched;
-
-    if (slot != NULL) {
-        hot->touched = slot->next_touched;
-        slot->touched = false;
-        slot->day->month->touched--;
-    }
-    return slot;
-}
-
-void ty_hot_publish(struct ty_hot *hot, uint64_t sequence, int64_t now_ms)
-{
-    struct ty_slot_node *slot;
-
-    while ((slot = take_touched(hot)) != NULL) {
-        publish_slot(slot);
-        make_dirty(hot, slot, sequence, now_ms);
-    }
-    hot->revised = NULL;
-}
-
-void ty_hot_revert(struct ty_hot *hot)
-{
-    struct ty_slot_node *slot;
-
-    while ((slot = take_touched(hot)) != NULL)
-        slot->working = slot->published;
-    hot->revised = NULL;
-    while (ty_hot_take_writing(hot) != NULL)
-        continue;
-}
-
 /* --- Checkpoint --- */
 
 void ty_hot_write(struct ty_hot *hot, struct ty_month_node *month)
 {
-    TY_ASSERT(month->dirty_since != 0 && !month->writing);
+    TY_ASSERT(month->dirty_since != 0 && !month->writing && hot->aside_count == 0);
     month->writing = true;
     month->next_writing = hot->writing;
     hot->writing = month;

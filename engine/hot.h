@@ -104,7 +104,9 @@ struct ty_hot {
     struct ty_slot_node *touched;  /* by the commit being built */
     struct ty_month_node *writing; /* stored by the commit being built */
     struct ty_month_node *revised; /* closed ones (closing.h) that the commit being built changes */
-    uint64_t bytes;                /* of all nodes that are linked */
+    uint32_t touched_count;
+    uint32_t aside_count; /* slots of commits that are set aside */
+    uint64_t bytes;       /* of all nodes that are linked */
     uint64_t dirty_count;
 };
 
@@ -134,6 +136,31 @@ void ty_hot_publish(struct ty_hot *hot, uint64_t sequence, int64_t now_ms);
 
 /* ty_hot_revert takes the commit's events and the marks of ty_hot_write() back: it failed. */
 void ty_hot_revert(struct ty_hot *hot);
+
+/*
+ * The sums of a commit that is decided, set aside so that the next one can be decided before it is
+ * durable: its events stay in the slots' working sums, on which the next one builds. Sums set aside
+ * are published, or taken back, in the order in which they were set aside; taking them back also
+ * takes back, in the slots they are of, what was counted since: whoever does it must revert that
+ * too. Meanwhile nothing is written or dropped (ty_hot_write, ty_hot_written, ty_hot_rest).
+ */
+struct ty_aside_slot {
+    struct ty_slot_node *slot;
+    struct ty_slot_sum sum;
+};
+
+struct ty_hot_aside {
+    struct ty_aside_slot *slots;
+    uint32_t count, capacity;
+};
+
+/* ty_hot_set_aside ends the building of a commit that changes no closed month. False: no memory,
+ * nothing has changed. */
+bool ty_hot_set_aside(struct ty_hot *hot, struct ty_hot_aside *aside);
+void ty_hot_publish_aside(struct ty_hot *hot, struct ty_hot_aside *aside, uint64_t sequence,
+                          int64_t now_ms);
+void ty_hot_revert_aside(struct ty_hot *hot, struct ty_hot_aside *aside);
+void ty_hot_aside_fini(struct ty_hot_aside *aside);
 
 /* ty_hot_write marks a dirty month as stored by the commit being built. */
 void ty_hot_write(struct ty_hot *hot, struct ty_month_node *month);

@@ -137,7 +137,7 @@ void ty_hot_rest(struct ty_hot *hot, int64_t now_ms, int64_t keep_ms, uint64_t b
 {
     struct ty_month_node *month;
 
-    TY_ASSERT(hot->touched == NULL);
+    TY_ASSERT(hot->touched == NULL && hot->aside_count == 0);
     while ((month = TAILQ_FIRST(&hot->clean)) != NULL &&
            (now_ms - month->queued_ms >= keep_ms || hot->bytes > bytes_max))
         drop_month(hot, month);

@@ -14,7 +14,7 @@
 #define MONTHS_IDLE    1024  /* by a commit without events */
 #define MONTHS_PART    64    /* the part of all dirty months that a commit writes at most */
 #define IDS_IDLE       32768 /* a commit without events seals as for so many */
-#define TRIMMED_MAX    8     /* journal values deleted by a commit: twice what it adds, and more */
+#define TRIMMED_MAX    8     /* journal values deleted for each that is added: more than twice */
 #define DAMAGED_MAX    8     /* damaged journal values in a row that trimming looks past */
 #define SPACE_CHECK_NS INT64_C(100000000)
 #define RESERVE_PART   16 /* of the map, kept for checkpoints and trimming */
@@ -192,7 +192,9 @@ static tally_status find_expired(struct ty_shard *shard, const struct ty_state_r
 tally_status ty_shard_trim(struct ty_shard *shard, struct ty_state_record *state,
                            int64_t arrival_ms, uint64_t *trimmed)
 {
-    for (*trimmed = 0; *trimmed < TRIMMED_MAX; ++*trimmed) {
+    uint64_t most = TRIMMED_MAX * (1 + (uint64_t)shard->launched);
+
+    for (*trimmed = 0; *trimmed < most; ++*trimmed) {
         uint64_t sequence = 0;
         size_t length = 0;
         bool damaged = false;
@@ -291,6 +293,7 @@ static tally_status maintain_once(struct ty_shard *shard, bool everything, bool 
     struct ty_state_record state = shard->state;
     struct ty_rejects_record rejects = shard->rejects;
     uint64_t trimmed = 0, written = 0, dropped = 0, sealed = 0;
+    bool works_ids;
     tally_status status = ty_store_begin(shard->store, &shard->error);
 
     *done = 0;
@@ -306,9 +309,10 @@ static tally_status maintain_once(struct ty_shard *shard, bool everything, bool 
     if (status == TALLY_OK && months)
         status =
             ty_shard_write_months(shard, &state, state.last_sequence + 1, everything, &written);
-    if (status == TALLY_OK && shard->ids != NULL)
-        status =
-            ty_id_index_work(shard->ids, IDS_IDLE, months && !shard->full, &sealed, &shard->error);
+    works_ids = status == TALLY_OK && shard->ids != NULL;
+    if (works_ids)
+        status = ty_id_index_work(shard->ids, IDS_IDLE, months && !shard->full, NULL, &sealed,
+                                  &shard->error);
     *done = trimmed + written + dropped + sealed;
     if (status == TALLY_OK && *done != 0)
         status = ty_store_put_state(shard->store, &state, &shard->error);
@@ -316,9 +320,9 @@ static tally_status maintain_once(struct ty_shard *shard, bool everything, bool 
         ty_store_abort(shard->store);
     else
         status = ty_store_commit(shard->store, &shard->error);
-    if (shard->ids != NULL && status == TALLY_OK)
+    if (works_ids && status == TALLY_OK)
         ty_id_index_committed(shard->ids);
-    else if (shard->ids != NULL)
+    else if (works_ids)
         ty_id_index_reverted(shard->ids);
     if (status != TALLY_OK || *done == 0) {
         *done = 0;
@@ -346,12 +350,13 @@ static void note_failure(struct ty_shard *shard, tally_status status)
  */
 static void release_memory(struct ty_shard *shard)
 {
-    if (shard->released_at == shard->commit.number || !TAILQ_EMPTY(&shard->hot.dirty) ||
+    if (shard->released_at == shard->commit_number || !TAILQ_EMPTY(&shard->hot.dirty) ||
         !TAILQ_EMPTY(&shard->hot.clean))
         return;
-    ty_buffer_fini(&shard->commit.journal);
+    for (size_t i = 0; i < TY_COUNT_OF(shard->commits); i++)
+        ty_buffer_fini(&shard->commits[i].journal);
     malloc_trim(0);
-    shard->released_at = shard->commit.number;
+    shard->released_at = shard->commit_number;
 }
 
 int64_t ty_shard_maintain(struct ty_shard *shard)

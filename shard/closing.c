@@ -77,7 +77,7 @@ static struct ty_revision *find(struct ty_commit *commit, struct ty_series *seri
 
 static void add_up(struct ty_shard *shard)
 {
-    struct ty_commit *commit = &shard->commit;
+    struct ty_commit *commit = shard->commit;
 
     for (struct ty_slot_node *slot = shard->hot.touched; slot != NULL; slot = slot->next_touched) {
         const struct ty_month_node *month = slot->day->month;
@@ -89,7 +89,7 @@ static void add_up(struct ty_shard *shard)
     for (uint32_t i = 0; i < commit->candidate_count; i++) {
         const struct ty_candidate *candidate = &commit->candidates[i];
         struct ty_revision *revision =
-            find(commit, candidate->series,
+            find(commit, commit->groups[candidate->group].series,
                  ty_event_counts_at_ms(candidate->event, commit->received_ms));
 
         if (revision != NULL)
@@ -108,7 +108,7 @@ static void add_up(struct ty_shard *shard)
 
 static tally_status store_revisions(struct ty_shard *shard)
 {
-    struct ty_commit *commit = &shard->commit;
+    struct ty_commit *commit = shard->commit;
     tally_status status = TALLY_OK;
 
     for (size_t i = 0; i < commit->revision_count && status == TALLY_OK; i++) {
@@ -130,7 +130,7 @@ static bool has_series(const struct ty_shard *shard, const struct ty_uuid *custo
 {
     const struct ty_series *series = ty_series_newest_of(&shard->series, customer);
 
-    while (series != NULL && !series->stored && series->group_commit != shard->commit.number)
+    while (series != NULL && !series->stored && series->group_commit != shard->commit->number)
         series = series->older_of_customer;
     return series != NULL;
 }
@@ -147,7 +147,7 @@ static enum ty_close_result decide_month(const struct ty_close *close)
 /* `last` is the last journal value that counts before. */
 static tally_status decide(struct ty_shard *shard, struct ty_close *close, uint64_t last)
 {
-    struct ty_commit *commit = &shard->commit;
+    struct ty_commit *commit = shard->commit;
     struct ty_closed_customer *customer;
 
     close->closed = (struct ty_closed){.through = TY_NOT_CLOSED};
@@ -174,7 +174,7 @@ static tally_status store_closings(struct ty_shard *shard)
 {
     tally_status status = TALLY_OK;
 
-    for (const struct ty_closed_customer *customer = shard->commit.closings.changed;
+    for (const struct ty_closed_customer *customer = shard->commit->closings.changed;
          customer != NULL && status == TALLY_OK; customer = customer->next_changed)
         status = ty_store_put_closing(shard->store, &customer->customer, &customer->working,
                                       &shard->error);
@@ -183,7 +183,7 @@ static tally_status store_closings(struct ty_shard *shard)
 
 tally_status ty_shard_decide_closings(struct ty_shard *shard, struct ty_part *parts, uint64_t last)
 {
-    struct ty_commit *commit = &shard->commit;
+    struct ty_commit *commit = shard->commit;
     tally_status status = TALLY_OK;
 
     commit->revision_count = 0;
@@ -202,7 +202,7 @@ tally_status ty_shard_decide_closings(struct ty_shard *shard, struct ty_part *pa
 
 void ty_shard_end_closings(struct ty_shard *shard, bool committed)
 {
-    struct ty_commit *commit = &shard->commit;
+    struct ty_commit *commit = shard->commit;
     struct ty_closed_customer *customer;
 
     while ((customer = ty_closings_take(&commit->closings, committed)) != NULL)

@@ -98,7 +98,7 @@ static tally_result check_time(const struct ty_shard *shard, int64_t time_ms)
         return TALLY_TOO_OLD;
     /* Whatever is allowed: a later year cannot be asked for, and not be written as text. */
     if (time_ms > TY_TIMESTAMP_MS_MAX ||
-        time_ms - shard->commit.received_ms > shard->options.future_ms_max)
+        time_ms - shard->commit->received_ms > shard->options.future_ms_max)
         return TALLY_TOO_NEW;
     return TALLY_ACCEPTED;
 }
@@ -144,7 +144,7 @@ static void add_candidate(struct ty_commit *commit, const struct ty_event *event
     }
     commit->groups[series->group].count++;
     commit->candidates[commit->candidate_count++] =
-        (struct ty_candidate){.event = event, .series = series};
+        (struct ty_candidate){.event = event, .group = series->group};
 }
 
 /* Counts an event that passed all checks which need no memory. */
@@ -156,7 +156,8 @@ static tally_status accept(struct ty_shard *shard, const struct ty_event *event,
 
     if (status != TALLY_OK || *result != TALLY_ACCEPTED)
         return status;
-    status = ty_hot_slot(&shard->hot, series, ty_slot_of_ms(time_ms), shard->commit.mono_ms, &slot);
+    status =
+        ty_hot_slot(&shard->hot, series, ty_slot_of_ms(time_ms), shard->commit->mono_ms, &slot);
     if (status != TALLY_OK)
         return status;
     if (!ty_hot_add(&shard->hot, slot, event)) {
@@ -165,14 +166,14 @@ static tally_status accept(struct ty_shard *shard, const struct ty_event *event,
     }
     if (shard->ids != NULL && !ty_id_index_add(shard->ids, &event->key, event->content))
         return TALLY_NO_MEMORY; /* The event is in the slot, but the whole commit is reverted. */
-    add_candidate(&shard->commit, event, series);
+    add_candidate(shard->commit, event, series);
     return TALLY_OK;
 }
 
 static tally_status decide(struct ty_shard *shard, const struct ty_event *event,
                            struct ty_series *series, tally_result *result)
 {
-    int64_t time_ms = ty_event_counts_at_ms(event, shard->commit.received_ms);
+    int64_t time_ms = ty_event_counts_at_ms(event, shard->commit->received_ms);
 
     /* A retry of what was stored is a success whatever the clock says today, so ids come first. */
     tally_status status = check_dedup(shard, event, result);
@@ -196,12 +197,12 @@ static tally_status decide_block(struct ty_shard *shard, struct ty_part *part, s
         if (status == TALLY_CORRUPT) {
             result = TALLY_NOT_STORED;
             part->status = TALLY_CORRUPT;
-            ty_shard_set_problem(shard, part);
+            ty_part_set_problem(part, &shard->error);
         } else if (status != TALLY_OK) {
             return status;
         }
         part->batch->outcomes[event->record].result = result;
-        shard->commit.results[result]++;
+        shard->commit->results[result]++;
     }
     return TALLY_OK;
 }

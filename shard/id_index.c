@@ -400,7 +400,7 @@ static tally_status put_record(struct ty_id_index *index, tally_error *error)
 
     for (uint32_t i = 0; i < next->count; i++)
         record.runs[i] = next->runs[i].record;
-    return ty_store_put_id_runs(index->store, &record, error);
+    return ty_store_put_id_runs(index->store, index->puts, &record, error);
 }
 
 /* Whether the transaction changes which runs there are. */
@@ -410,20 +410,21 @@ static bool has_changed(const struct ty_id_index *index)
 }
 
 tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, bool may_seal,
-                              uint64_t *done, tally_error *error)
+                              struct ty_puts *puts, uint64_t *done, tally_error *error)
 {
     uint64_t sealed = accepted * SEALED_PER_ACCEPTED + IDS_MIN;
     uint64_t swept = (accepted * SWEPT_PER_ACCEPTED + IDS_MIN) / TY_ID_PAGE_IDS;
     tally_status status = TALLY_OK;
 
+    TY_ASSERT(!index->working);
     *done = 0;
     index->next = index->current;
-    index->working = true;
+    index->puts = puts;
     drop_runs(index);
     if (may_seal)
         status = ty_id_seal_step(index, sealed, done, error);
     purge_map(index, sealed);
-    if (status == TALLY_OK)
+    if (status == TALLY_OK && puts == NULL)
         status = sweep(index, (uint32_t)swept, done, error);
     /* The record is there before the first value is, so that its loss is seen. */
     if (status == TALLY_OK && (has_changed(index) || (*done > 0 && !index->recorded))) {
@@ -431,7 +432,18 @@ tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, bool
         index->recording = true;
         status = put_record(index, error);
     }
+    index->working = puts == NULL || index->recording;
     return status;
+}
+
+bool ty_id_index_is_settled(const struct ty_id_index *index)
+{
+    return !index->working;
+}
+
+bool ty_id_index_must_sweep(const struct ty_id_index *index)
+{
+    return index->sweeping;
 }
 
 /* What `all` has and `kept` has not is gone. */
@@ -474,10 +486,9 @@ void ty_id_index_committed(struct ty_id_index *index)
 
 void ty_id_index_reverted(struct ty_id_index *index)
 {
-    if (!index->working)
-        return;
     index->working = index->recording = index->seal.finished = false;
     ty_id_seal_abort(index);
     let_go(index, &index->next, &index->current);
+    index->next = index->current;
     sweep_again(index);
 }

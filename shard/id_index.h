@@ -70,11 +70,17 @@ tally_status ty_id_index_find(const struct ty_id_index *index, const struct ty_k
  * ty_id_index_work does a slice of what is due, within a transaction and before its ids are added
  * by the next: it keeps up with commits of `accepted` ids each. Without `may_seal`, for lack of
  * space, it only deletes. *done is 0 when nothing was due.
+ * With `puts`, what is to be stored is put there, no transaction is needed, and nothing is deleted:
+ * what there is to delete (ty_id_index_must_sweep) waits.
  * TALLY_OK; otherwise the transaction must be aborted: TALLY_FULL, TALLY_NO_MEMORY, TALLY_IO.
- * Then exactly one of the two others.
+ * Then one of the two others, for each commit with such work.
  */
 tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, bool may_seal,
-                              uint64_t *done, tally_error *error);
+                              struct ty_puts *puts, uint64_t *done, tally_error *error);
+bool ty_id_index_must_sweep(const struct ty_id_index *index);
+/* Whether more work may be done before the last commit with such work is durable: it stored no more
+ * than a slice of a run. If it fails, so must those after it. */
+bool ty_id_index_is_settled(const struct ty_id_index *index);
 void ty_id_index_committed(struct ty_id_index *index);
 void ty_id_index_reverted(struct ty_id_index *index);
 

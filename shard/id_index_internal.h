@@ -47,6 +47,7 @@ struct ty_seal {
 
 struct ty_id_index {
     struct ty_id_index_options options;
+    struct ty_puts *puts; /* of the work being done; NULL: into the transaction */
     struct ty_store *store;
     struct ty_dedup *newest;
     int64_t arrival_ms;

@@ -76,8 +76,8 @@ static tally_status put_page(struct ty_id_index *index, tally_error *error)
         return TALLY_OK;
     seal->page_count = 0;
     seal->run.pages[seal->pages] = (uint32_t)(seal->page[0].key.high >> 32);
-    return ty_store_put_id_page(index->store, &seal->run.record, seal->pages++, seal->page, count,
-                                error);
+    return ty_store_put_id_page(index->store, index->puts, &seal->run.record, seal->pages++,
+                                seal->page, count, error);
 }
 
 static tally_status put_list(struct ty_id_index *index, tally_error *error)
@@ -88,8 +88,8 @@ static tally_status put_list(struct ty_id_index *index, tally_error *error)
     if (count == 0)
         return TALLY_OK;
     seal->list_count = 0;
-    return ty_store_put_id_list(index->store, &seal->run.record, seal->lists++, seal->list, count,
-                                error);
+    return ty_store_put_id_list(index->store, index->puts, &seal->run.record, seal->lists++,
+                                seal->list, count, error);
 }
 
 static tally_status put_id(struct ty_id_index *index, const struct ty_id *id, tally_error *error)

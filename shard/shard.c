@@ -154,6 +154,7 @@ tally_status ty_shard_open(const struct ty_shard_options *options,
         return ty_fail(error, TALLY_NO_MEMORY, "no memory for a shard");
     memset(shard, 0, sizeof(*shard));
     shard->options = *options;
+    shard->commit = &shard->commits[0];
     status = ty_store_open(&store, &shard->store, error);
     if (status == TALLY_OK)
         status = agree_on_database(shard, database, may_create, error);
@@ -171,6 +172,18 @@ tally_status ty_shard_open(const struct ty_shard_options *options,
     return TALLY_OK;
 }
 
+static void free_commit(struct ty_commit *commit)
+{
+    free(commit->candidates);
+    free(commit->groups);
+    free(commit->ordered);
+    free((void *)commit->voids);
+    free(commit->revisions);
+    ty_buffer_fini(&commit->journal);
+    ty_hot_aside_fini(&commit->aside);
+    ty_puts_fini(&commit->puts);
+}
+
 void ty_shard_close(struct ty_shard *shard, bool flush)
 {
     tally_error ignored;
@@ -184,12 +197,8 @@ void ty_shard_close(struct ty_shard *shard, bool flush)
     ty_series_table_fini(&shard->series);
     ty_id_index_free(shard->ids);
     ty_store_close(shard->store);
-    free(shard->commit.candidates);
-    free(shard->commit.groups);
-    free(shard->commit.ordered);
-    free((void *)shard->commit.voids);
-    free(shard->commit.revisions);
-    ty_buffer_fini(&shard->commit.journal);
+    for (size_t i = 0; i < TY_COUNT_OF(shard->commits); i++)
+        free_commit(&shard->commits[i]);
     free(shard);
 }
 
@@ -260,7 +269,7 @@ void ty_shard_check(const struct ty_shard *shard)
 {
     ty_hot_check(&shard->hot);
     TY_ASSERT(shard->hot.touched == NULL && shard->hot.writing == NULL);
-    TY_ASSERT(shard->hot.revised == NULL && shard->commit.closings.changed == NULL);
+    TY_ASSERT(shard->hot.revised == NULL && shard->commit->closings.changed == NULL);
     TY_ASSERT(shard->state.replay_from <= shard->state.last_sequence + 1);
     TY_ASSERT(ty_hot_lacks_from(&shard->hot, shard->state.last_sequence + 1) >=
               shard->state.replay_from);

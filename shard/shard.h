@@ -97,6 +97,35 @@ void ty_shard_close(struct ty_shard *shard, bool flush);
 void ty_shard_commit(struct ty_shard *shard, struct ty_part *parts);
 
 /*
+ * The same for events alone, in steps, so that the next commit is decided while the disk works on
+ * the last one. pipeline.c has their order; writer.c is who does it. Each is for the owner, but
+ * ty_shard_store() may be called by any thread, one call for one launch, while the owner does
+ * nothing but prepare. What concerns a commit is what ty_shard_commit() says: nothing is visible,
+ * or answered, before it is durable, and the parts are decided in the order of their preparing.
+ *
+ * ty_shard_may_prepare  whether parts may be prepared now; otherwise they must be committed alone,
+ *                       when nothing is ahead any more.
+ * ty_shard_prepare      takes parts into the next commit and decides their events.
+ * ty_shard_launch       true: what is prepared may be stored now. False: nothing is, or it must be
+ *                       committed alone: ty_shard_publish(), ty_shard_withdraw(), then that.
+ * ty_shard_store        stores what was launched, in one transaction.
+ * ty_shard_land         takes note that ty_shard_store() has returned; without a launch, does
+ *                       nothing. To be followed by ty_shard_launch() and ty_shard_publish().
+ * ty_shard_publish      shows what has landed to readers, or takes it back if it failed; returns
+ *                       its parts, which are answered now. NULL: nothing has.
+ * ty_shard_withdraw     takes back what is prepared; returns its parts. NULL: nothing is.
+ * ty_shard_is_ahead     whether anything is prepared, launched or landed.
+ */
+bool ty_shard_may_prepare(struct ty_shard *shard, const struct ty_part *parts);
+void ty_shard_prepare(struct ty_shard *shard, struct ty_part *parts);
+bool ty_shard_launch(struct ty_shard *shard);
+void ty_shard_store(struct ty_shard *shard);
+void ty_shard_land(struct ty_shard *shard);
+struct ty_part *ty_shard_publish(struct ty_shard *shard);
+struct ty_part *ty_shard_withdraw(struct ty_shard *shard);
+bool ty_shard_is_ahead(const struct ty_shard *shard);
+
+/*
  * ty_shard_maintain does what is due without events: writes months that have been dirty for long,
  * trims the journal, lets memory go. Returns the milliseconds until it should be called again (a
  * commit does a slice of the same work, so a busy shard needs it rarely).

@@ -11,7 +11,7 @@
 /* An event that the commit being built accepts. */
 struct ty_candidate {
     const struct ty_event *event;
-    struct ty_series *series;
+    uint32_t group;
 };
 
 /* One series' candidates in the commit being built. */
@@ -19,6 +19,7 @@ struct ty_group {
     struct ty_series *series;
     uint32_t first; /* place of its first candidate in `ordered` */
     uint32_t count;
+    bool is_new; /* storage gets the series with this commit */
 };
 
 /* A revision of the commit being built, and the month that it is about. */
@@ -27,8 +28,19 @@ struct ty_pending_revision {
     struct ty_revision revision;
 };
 
-/* The commit being built; its memory is kept from commit to commit. */
+/* A commit on its way. Its memory is kept for the next ones. */
 struct ty_commit {
+    struct ty_part *parts;        /* of a commit ahead (pipeline.c), else NULL */
+    struct ty_part **last;        /* where its next part is linked */
+    bool spoiled;                 /* it cannot be made ahead of its turn */
+    struct ty_puts puts;          /* of its slice of work on the ids */
+    bool works_ids;               /* it has one */
+    bool settles_ids;             /* and the next one has to wait for it (ty_id_index_is_settled) */
+    struct ty_hot_aside aside;    /* its sums, once it is launched */
+    struct ty_state_record state; /* as it stores it */
+    tally_status status;          /* of storing it */
+    tally_error error;
+    int64_t start_ns;
     uint64_t number; /* counts every attempt, so that series know whether a mark is theirs */
     int64_t received_ms;
     int64_t arrival_ms;
@@ -64,9 +76,15 @@ struct ty_shard {
     struct ty_state_record state;
     struct ty_rejects_record rejects;
     struct ty_arrival arrival;
-    struct ty_commit commit;
+    struct ty_commit commits[3];
+    struct ty_commit *commit; /* the one being built */
+    struct ty_commit *flight; /* launched before it, being stored; or NULL */
+    struct ty_commit *landed; /* stored before that, not published yet; or NULL */
+    uint64_t commit_number;   /* of the last that was begun */
+    unsigned launched;        /* since the last commit that was made alone */
+    uint64_t ids_owed;        /* accepted since ids were last worked on */
     struct ty_shard_stats stats;
-    uint64_t released_at;     /* commit.number when memory last went back to the kernel */
+    uint64_t released_at;     /* commit_number when memory last went back to the kernel */
     int64_t space_checked_ns; /* when the space was last looked at, monotonic */
     bool full;
     bool failed;
@@ -81,8 +99,35 @@ static inline struct ty_event *ty_part_event(const struct ty_part *part, uint32_
     return &part->batch->events[part->indexes == NULL ? part->first + i : part->indexes[i]];
 }
 
-/* decide.c. ty_shard_decide_events, within a commit's transaction, decides the events of the parts:
- * outcomes, commit.results, and the candidates, which are counted in their slots and remembered. */
+/* commit.c. Begins to build a commit whose journal value would be `sequence`. */
+void ty_shard_begin_commit(struct ty_shard *shard, uint64_t sequence);
+/* Room for so many more candidates; false: no memory. */
+bool ty_commit_reserve(struct ty_commit *commit, uint32_t more);
+uint32_t ty_count_events(const struct ty_part *parts);
+/* Forgets the ids that the commit added, and which series it brought to storage. */
+void ty_shard_forget_candidates(struct ty_shard *shard, struct ty_commit *commit);
+/* Tells the parts, and the counters, that nothing was stored. */
+void ty_shard_fail_parts(struct ty_shard *shard, struct ty_part *parts, tally_status status,
+                         const tally_error *error);
+void ty_shard_count_results(struct ty_shard *shard, const struct ty_commit *commit);
+
+/* encode.c. Whether there is a journal value to be written: of events or voids. */
+static inline bool ty_commit_has_events(const struct ty_commit *commit)
+{
+    return commit->candidate_count != 0 || commit->void_count != 0;
+}
+/* Which of the commit's series storage has not yet: it has them from now on, or the commit fails.
+ */
+void ty_commit_note_series(struct ty_commit *commit);
+/* Appends the commit's journal value, and stores its new series, within a transaction whose state
+ * it updates. Touches nothing but the commit, its events, and what does not change of its series:
+ * so it may be done while the next commit is decided. */
+tally_status ty_commit_store_events(struct ty_commit *commit, struct ty_store *store,
+                                    struct ty_state_record *state, tally_error *error);
+
+/* decide.c. ty_shard_decide_events, within a commit's transaction, or while the store looks ahead,
+ * decides the events of the parts: outcomes, commit.results, and the candidates, which are counted
+ * in their slots and remembered. */
 tally_status ty_shard_decide_events(struct ty_shard *shard, struct ty_part *parts);
 /*
  * void.c. ty_shard_decide_voids, within a commit's transaction and after its events, decides the
@@ -104,7 +149,7 @@ void ty_shard_end_closings(struct ty_shard *shard, bool committed);
 tally_status ty_shard_load_closings(struct ty_shard *shard, tally_error *error);
 /* The text goes into the part: other shards may be deciding other parts of the batch right now, and
  * its arena has no lock. */
-void ty_shard_set_problem(const struct ty_shard *shard, struct ty_part *part);
+void ty_part_set_problem(struct ty_part *part, const tally_error *error);
 
 /*
  * checkpoint.c. The first two work within a transaction, whose state they update.

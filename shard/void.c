@@ -58,7 +58,7 @@ static tally_status is_trimmed(struct ty_shard *shard, const struct ty_void *wha
 
 static tally_status decide(struct ty_shard *shard, struct ty_void *what, uint64_t sequence)
 {
-    struct ty_commit *commit = &shard->commit;
+    struct ty_commit *commit = shard->commit;
     struct ty_series *series = ty_series_get(&shard->series, what->place.series);
     struct ty_void_note note = {
         .sequence = sequence, .voided_ms = commit->received_ms, .reason = what->reason};
@@ -89,7 +89,7 @@ static tally_status decide_part(struct ty_shard *shard, struct ty_part *part, ui
         if (status == TALLY_CORRUPT) {
             part->voids[i].result = TY_VOID_NOT_STORED;
             part->status = TALLY_CORRUPT;
-            ty_shard_set_problem(shard, part);
+            ty_part_set_problem(part, &shard->error);
         } else if (status != TALLY_OK) {
             return status;
         }
@@ -101,7 +101,7 @@ tally_status ty_shard_decide_voids(struct ty_shard *shard, struct ty_part *parts
 {
     tally_status status = TALLY_OK;
 
-    if (!reserve(&shard->commit, parts))
+    if (!reserve(shard->commit, parts))
         return ty_fail(&shard->error, TALLY_NO_MEMORY, "no memory for the commit");
     for (struct ty_part *part = parts; part != NULL && status == TALLY_OK; part = part->next)
         status = decide_part(shard, part, sequence);

@@ -14,7 +14,7 @@
 #define TY_STORAGE_ID_RUNS_H
 
 #include "storage/id_page_codec.h"
-#include "storage/store.h"
+#include "storage/puts.h"
 
 #define TY_ID_RUNS_MAX 255
 #define TY_ID_RUN_NONE UINT32_MAX
@@ -35,8 +35,8 @@ struct ty_id_runs_record {
     struct ty_id_run_record runs[TY_ID_RUNS_MAX]; /* the oldest first */
 };
 
-tally_status ty_store_put_id_runs(struct ty_store *store, const struct ty_id_runs_record *record,
-                                  tally_error *error);
+tally_status ty_store_put_id_runs(struct ty_store *store, struct ty_puts *puts,
+                                  const struct ty_id_runs_record *record, tally_error *error);
 /* Without one: no runs, sealed_sequence 0. *found tells. */
 tally_status ty_store_get_id_runs(struct ty_store *store, struct ty_id_runs_record *record,
                                   bool *found, tally_error *error);
@@ -51,17 +51,17 @@ uint32_t ty_id_run_pages(const struct ty_id_run_record *run);
 uint32_t ty_id_run_lists(const struct ty_id_run_record *run);
 
 /* Only run and first_ms of the record are used to write and read pages and lists. */
-tally_status ty_store_put_id_page(struct ty_store *store, const struct ty_id_run_record *run,
-                                  uint32_t page, const struct ty_id *ids, uint32_t count,
-                                  tally_error *error);
+tally_status ty_store_put_id_page(struct ty_store *store, struct ty_puts *puts,
+                                  const struct ty_id_run_record *run, uint32_t page,
+                                  const struct ty_id *ids, uint32_t count, tally_error *error);
 /* Looks for an id on a page. */
 tally_status ty_store_find_id(struct ty_store *store, const struct ty_id_run_record *run,
                               uint32_t page, const struct ty_key *key, bool *found,
                               struct ty_id *id, tally_error *error);
 
-tally_status ty_store_put_id_list(struct ty_store *store, const struct ty_id_run_record *run,
-                                  uint32_t list, const uint64_t *prefixes, uint32_t count,
-                                  tally_error *error);
+tally_status ty_store_put_id_list(struct ty_store *store, struct ty_puts *puts,
+                                  const struct ty_id_run_record *run, uint32_t list,
+                                  const uint64_t *prefixes, uint32_t count, tally_error *error);
 tally_status ty_store_get_id_list(struct ty_store *store, const struct ty_id_run_record *run,
                                   uint32_t list, uint64_t prefixes[TY_ID_LIST_IDS], uint32_t *count,
                                   tally_error *error);

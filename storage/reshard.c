@@ -182,7 +182,7 @@ static tally_status put_ids_record(struct ty_load *load, unsigned target, struct
     if (!ty_reshard_new_ids(load, target, &record))
         return TALLY_OK;
     load->targets[target].entries++;
-    return ty_store_put_id_runs(store, &record, error);
+    return ty_store_put_id_runs(store, NULL, &record, error);
 }
 
 static tally_status put_records(struct ty_load *load, unsigned target, struct ty_store *store,

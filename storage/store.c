@@ -252,6 +252,18 @@ tally_status ty_store_commit(struct ty_store *store, tally_error *error)
     return TALLY_UNKNOWN;
 }
 
+tally_status ty_store_look(struct ty_store *store, tally_error *error)
+{
+    TY_ASSERT(store->look == NULL);
+    return ty_snapshot_begin(store, &store->look, error);
+}
+
+void ty_store_look_away(struct ty_store *store)
+{
+    ty_snapshot_end(store, store->look);
+    store->look = NULL;
+}
+
 /* --- Space --- */
 
 /* The free list is LMDB's tree 0: each value is a count of pages, then the page numbers. LMDB shows

@@ -99,6 +99,15 @@ void ty_store_abort(struct ty_store *store);
  */
 tally_status ty_store_commit(struct ty_store *store, tally_error *error);
 
+/*
+ * Looking ahead: days, months and remembered ids (ty_store_get_day, ty_store_get_month,
+ * ty_store_find_id) are read as the last commit left them, by another thread than the one whose
+ * transaction is open or being committed. ty_store_look returns TALLY_OK, TALLY_BUSY,
+ * TALLY_NO_MEMORY, TALLY_FAILED or TALLY_IO.
+ */
+tally_status ty_store_look(struct ty_store *store, tally_error *error);
+void ty_store_look_away(struct ty_store *store);
+
 /* Within a transaction. Each returns TALLY_OK, TALLY_FULL, TALLY_NO_MEMORY, TALLY_CORRUPT,
  * TALLY_NEWER or TALLY_IO; abort the transaction after a failure. */
 tally_status ty_store_put_database(struct ty_store *store, const struct ty_database_record *record,

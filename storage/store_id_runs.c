@@ -22,8 +22,8 @@ uint32_t ty_id_run_lists(const struct ty_id_run_record *run)
 
 /* --- The record --- */
 
-tally_status ty_store_put_id_runs(struct ty_store *store, const struct ty_id_runs_record *record,
-                                  tally_error *error)
+tally_status ty_store_put_id_runs(struct ty_store *store, struct ty_puts *puts,
+                                  const struct ty_id_runs_record *record, tally_error *error)
 {
     uint8_t bytes[RECORD_BYTES] = {0};
     uint8_t *out = ty_put_u64(bytes + TY_RECORD_HEADER_BYTES, record->sealed_sequence);
@@ -35,7 +35,7 @@ tally_status ty_store_put_id_runs(struct ty_store *store, const struct ty_id_run
         out = ty_put_u32(ty_put_u32(out, run->run), run->count);
         out = ty_put_u64(ty_put_u64(out, (uint64_t)run->first_ms), (uint64_t)run->last_ms);
     }
-    return ty_store_put_record(store, RECORD, bytes, sizeof(bytes), error);
+    return ty_store_put_record(store, puts, RECORD, bytes, sizeof(bytes), error);
 }
 
 static void get_run(struct ty_reader *reader, struct ty_id_run_record *run)
@@ -94,18 +94,18 @@ static tally_status damaged(enum ty_id_kind kind, uint32_t number, uint32_t run,
                    kind == TY_ID_PAGE ? "page" : "list", number, run, problem);
 }
 
-tally_status ty_store_put_id_page(struct ty_store *store, const struct ty_id_run_record *run,
-                                  uint32_t page, const struct ty_id *ids, uint32_t count,
-                                  tally_error *error)
+tally_status ty_store_put_id_page(struct ty_store *store, struct ty_puts *puts,
+                                  const struct ty_id_run_record *run, uint32_t page,
+                                  const struct ty_id *ids, uint32_t count, tally_error *error)
 {
     uint8_t key[TY_ID_KEY_BYTES], value[TY_ID_PAGE_BYTES_MAX];
     size_t length;
 
     ty_id_key_encode(run->run, TY_ID_PAGE, page, key);
     length = ty_id_page_encode(key, run->first_ms, ids, count, value);
-    return ty_store_fail(error,
-                         ty_store_put(store, store->id_runs, key, sizeof(key), value, length, 0),
-                         "cannot store remembered ids");
+    return ty_store_fail(
+        error, ty_store_put_or_keep(store, puts, store->id_runs, key, sizeof(key), value, length),
+        "cannot store remembered ids");
 }
 
 /* A value that must be there, and the key that it lies under. */
@@ -137,9 +137,9 @@ tally_status ty_store_find_id(struct ty_store *store, const struct ty_id_run_rec
     return problem == NULL ? TALLY_OK : damaged(TY_ID_PAGE, page, run->run, problem, error);
 }
 
-tally_status ty_store_put_id_list(struct ty_store *store, const struct ty_id_run_record *run,
-                                  uint32_t list, const uint64_t *prefixes, uint32_t count,
-                                  tally_error *error)
+tally_status ty_store_put_id_list(struct ty_store *store, struct ty_puts *puts,
+                                  const struct ty_id_run_record *run, uint32_t list,
+                                  const uint64_t *prefixes, uint32_t count, tally_error *error)
 {
     uint8_t key[TY_ID_KEY_BYTES];
     struct ty_buffer value = {0};
@@ -148,7 +148,8 @@ tally_status ty_store_put_id_list(struct ty_store *store, const struct ty_id_run
     ty_id_key_encode(run->run, TY_ID_PREFIXES, list, key);
     ty_id_list_encode(key, prefixes, count, &value);
     if (ty_buffer_ok(&value))
-        code = ty_store_put(store, store->id_runs, key, sizeof(key), value.data, value.length, 0);
+        code = ty_store_put_or_keep(store, puts, store->id_runs, key, sizeof(key), value.data,
+                                    value.length);
     ty_buffer_fini(&value);
     return ty_store_fail(error, code, "cannot store remembered ids");
 }

@@ -5,6 +5,7 @@
 #define TY_STORAGE_STORE_INTERNAL_H
 
 #include "storage/bytes.h"
+#include "storage/puts.h"
 #include "storage/store.h"
 #include <lmdb.h>
 #include <stdatomic.h>
@@ -32,7 +33,8 @@ struct ty_store {
     MDB_dbi closings;
     MDB_dbi revisions;
     MDB_dbi id_runs;
-    MDB_txn *txn; /* the writer's, while one is open */
+    MDB_txn *txn;             /* the writer's, while one is open */
+    struct ty_snapshot *look; /* what is read instead while it looks ahead; NULL otherwise */
     struct ty_faults faults;
     bool sync;
     bool read_only;
@@ -68,11 +70,22 @@ tally_status ty_store_fail(tally_error *error, int code, const char *what);
  */
 tally_status ty_store_create(const struct ty_store_options *options, tally_error *error);
 
-/* One entry of a tree, within the writer's transaction; LMDB's codes. */
+/* The transaction that days, months and remembered ids are read from. */
+static inline MDB_txn *ty_store_reading(const struct ty_store *store)
+{
+    return store->look != NULL ? store->look->txn : store->txn;
+}
+
+/* One entry of a tree, put within the writer's transaction, got from what it reads; LMDB's codes.
+ */
 int ty_store_put(struct ty_store *store, MDB_dbi tree, const void *key, size_t key_length,
                  const void *value, size_t length, unsigned flags);
 int ty_store_get(struct ty_store *store, MDB_dbi tree, const void *key, size_t key_length,
                  MDB_val *value);
+
+/* puts.c. ty_store_put() without flags, now or (with `puts`) later. */
+int ty_store_put_or_keep(struct ty_store *store, struct ty_puts *puts, MDB_dbi tree,
+                         const void *key, size_t key_length, const void *value, size_t length);
 
 /* What stands before the content of a record in the tree of meta: version and checksum. */
 #define TY_RECORD_HEADER_BYTES 12
@@ -94,9 +107,9 @@ tally_status ty_store_read_state(struct ty_store *store, MDB_txn *txn,
 tally_status ty_store_journal_extent(struct ty_store *store, MDB_txn *txn,
                                      const struct ty_state_record *state, uint64_t *first,
                                      uint64_t *last, tally_error *error);
-/* Completes the header of a record and stores it. */
-tally_status ty_store_put_record(struct ty_store *store, const char *name, uint8_t *record,
-                                 size_t length, tally_error *error);
+/* Completes the header of a record and stores it, now or (with `puts`) later. */
+tally_status ty_store_put_record(struct ty_store *store, struct ty_puts *puts, const char *name,
+                                 uint8_t *record, size_t length, tally_error *error);
 
 /* The bytes of a series and of a state record, for those who write or read them outside of a
  * transaction. A state is decoded without looking at its checksum; false: it has another length. */

@@ -30,7 +30,7 @@ tally_status ty_store_put_rejects(struct ty_store *store, const struct ty_reject
     out = ty_put_u64(out, rejects->last_seq);
     out = ty_put_u64(out, rejects->count);
     ty_put_u64(out, rejects->bytes);
-    return ty_store_put_record(store, "rejects", bytes, sizeof(bytes), error);
+    return ty_store_put_record(store, NULL, "rejects", bytes, sizeof(bytes), error);
 }
 
 tally_status ty_store_get_rejects(struct ty_store *store, struct ty_rejects_record *rejects,

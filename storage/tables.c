@@ -30,7 +30,7 @@ int ty_store_get(struct ty_store *store, MDB_dbi tree, const void *key, size_t k
 {
     MDB_val k = {.mv_size = key_length, .mv_data = (void *)key};
 
-    return mdb_get(store->txn, tree, &k, value);
+    return mdb_get(ty_store_reading(store), tree, &k, value);
 }
 
 /* --- Meta: records of a version, a checksum over name and content, and the content. --- */
@@ -105,13 +105,13 @@ tally_status ty_store_find_record(MDB_txn *txn, MDB_dbi meta, const char *name, 
                      : open_record(name, &value, length, content, error);
 }
 
-tally_status ty_store_put_record(struct ty_store *store, const char *name, uint8_t *record,
-                                 size_t length, tally_error *error)
+tally_status ty_store_put_record(struct ty_store *store, struct ty_puts *puts, const char *name,
+                                 uint8_t *record, size_t length, tally_error *error)
 {
     seal_record(name, record, length);
-    return ty_store_fail(error,
-                         ty_store_put(store, store->meta, name, strlen(name), record, length, 0),
-                         "cannot store the shard's records");
+    return ty_store_fail(
+        error, ty_store_put_or_keep(store, puts, store->meta, name, strlen(name), record, length),
+        "cannot store the shard's records");
 }
 
 tally_status ty_store_put_database(struct ty_store *store, const struct ty_database_record *record,
@@ -125,7 +125,7 @@ tally_status ty_store_put_database(struct ty_store *store, const struct ty_datab
     out = ty_put_u16(ty_put_u16(out, record->shard), record->shard_count);
     for (size_t i = 0; i < TY_PARTITIONS; i++)
         out = ty_put_u16(out, record->partition_shard[i]);
-    return ty_store_put_record(store, "database", bytes, sizeof(bytes), error);
+    return ty_store_put_record(store, NULL, "database", bytes, sizeof(bytes), error);
 }
 
 tally_status ty_store_get_database(struct ty_store *store, struct ty_database_record *record,
@@ -160,7 +160,7 @@ tally_status ty_store_put_state(struct ty_store *store, const struct ty_state_re
     out = ty_put_u64(out, state->replay_from);
     out = ty_put_u64(out, state->journal_bytes);
     ty_put_u64(out, (uint64_t)state->arrival_ms);
-    return ty_store_put_record(store, "state", bytes, sizeof(bytes), error);
+    return ty_store_put_record(store, NULL, "state", bytes, sizeof(bytes), error);
 }
 
 static void get_state(struct ty_reader *content, struct ty_state_record *state)
@@ -556,8 +556,9 @@ tally_status ty_store_get_day(struct ty_store *store, uint32_t series, int32_t d
     code = ty_store_get(store, store->blocks, key, sizeof(key), &value);
     if (code != 0) {
         memset(block, 0, sizeof(*block));
-        return code == MDB_NOTFOUND ? ty_gap_check(store->txn, store->blocks, key, error)
-                                    : ty_store_fail(error, code, "cannot read a day");
+        return code == MDB_NOTFOUND
+                   ? ty_gap_check(ty_store_reading(store), store->blocks, key, error)
+                   : ty_store_fail(error, code, "cannot read a day");
     }
     return block_problem(error, "day", day, series,
                          ty_day_block_decode(key, value.mv_data, value.mv_size, block));
@@ -574,7 +575,7 @@ tally_status ty_store_get_month(struct ty_store *store, uint32_t series, int32_t
     ty_block_key(series, TY_LEVEL_MONTH, month, key);
     code = ty_store_get(store, store->blocks, key, sizeof(key), &value);
     if (code == MDB_NOTFOUND)
-        return ty_gap_check(store->txn, store->blocks, key, error);
+        return ty_gap_check(ty_store_reading(store), store->blocks, key, error);
     if (code != 0)
         return ty_store_fail(error, code, "cannot read a month");
     return block_problem(

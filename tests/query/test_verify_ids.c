@@ -58,7 +58,7 @@ static void get_sealed(struct ty_store *store, struct sealed *sealed)
 static void put_page(struct ty_store *store, const struct sealed *sealed, uint32_t page,
                      uint32_t count)
 {
-    assert_ok(ty_store_put_id_page(store, sealed->run, page, sealed->ids, count, &problem));
+    assert_ok(ty_store_put_id_page(store, NULL, sealed->run, page, sealed->ids, count, &problem));
 }
 
 static void put_list(struct ty_store *store, const struct sealed *sealed, uint64_t change,
@@ -69,7 +69,7 @@ static void put_list(struct ty_store *store, const struct sealed *sealed, uint64
     for (uint32_t i = 0; i < count; i++)
         prefixes[i] = sealed->ids[i].key.high >> TY_ID_PREFIX_SHIFT;
     prefixes[1] -= change;
-    assert_ok(ty_store_put_id_list(store, sealed->run, 0, prefixes, count, &problem));
+    assert_ok(ty_store_put_id_list(store, NULL, sealed->run, 0, prefixes, count, &problem));
 }
 
 static int by_key(const void *a, const void *b)
@@ -84,7 +84,7 @@ static void put_sealed(struct ty_store *store, struct sealed *sealed)
     qsort(sealed->ids, sealed->count, sizeof(sealed->ids[0]), by_key);
     put_page(store, sealed, 0, sealed->count);
     put_list(store, sealed, 0, sealed->count);
-    assert_ok(ty_store_put_id_runs(store, &sealed->record, &problem));
+    assert_ok(ty_store_put_id_runs(store, NULL, &sealed->record, &problem));
 }
 
 static void sealed_beyond_the_end(struct ty_store *store)
@@ -105,7 +105,7 @@ static void runs_out_of_order(struct ty_store *store)
     first = sealed.record.runs[0];
     sealed.record.runs[0] = sealed.record.runs[1];
     sealed.record.runs[1] = first;
-    assert_ok(ty_store_put_id_runs(store, &sealed.record, &problem));
+    assert_ok(ty_store_put_id_runs(store, NULL, &sealed.record, &problem));
 }
 
 static void run_twice(struct ty_store *store)
@@ -114,7 +114,7 @@ static void run_twice(struct ty_store *store)
 
     get_sealed(store, &sealed);
     sealed.record.runs[sealed.record.count++] = *sealed.run;
-    assert_ok(ty_store_put_id_runs(store, &sealed.record, &problem));
+    assert_ok(ty_store_put_id_runs(store, NULL, &sealed.record, &problem));
 }
 
 static void run_without_values(struct ty_store *store)
@@ -195,10 +195,10 @@ static void lists_out_of_order(struct ty_store *store)
     sealed.run->count = TY_ID_LIST_IDS + 1;
     for (uint32_t i = 0; i < TY_ID_LIST_IDS; i++)
         prefixes[i] = 9;
-    assert_ok(ty_store_put_id_list(store, sealed.run, 0, prefixes, TY_ID_LIST_IDS, &problem));
+    assert_ok(ty_store_put_id_list(store, NULL, sealed.run, 0, prefixes, TY_ID_LIST_IDS, &problem));
     prefixes[0] = 8;
-    assert_ok(ty_store_put_id_list(store, sealed.run, 1, prefixes, 1, &problem));
-    assert_ok(ty_store_put_id_runs(store, &sealed.record, &problem));
+    assert_ok(ty_store_put_id_list(store, NULL, sealed.run, 1, prefixes, 1, &problem));
+    assert_ok(ty_store_put_id_runs(store, NULL, &sealed.record, &problem));
 }
 
 static void ids_out_of_order(struct ty_store *store)
@@ -267,7 +267,7 @@ static void leftovers(struct ty_store *store)
     sealed.record.count--;
     memmove(&sealed.record.runs[0], &sealed.record.runs[1],
             sealed.record.count * sizeof(sealed.record.runs[0]));
-    assert_ok(ty_store_put_id_runs(store, &sealed.record, &problem));
+    assert_ok(ty_store_put_id_runs(store, NULL, &sealed.record, &problem));
 }
 
 static const struct damaging changes[] = {

@@ -168,7 +168,7 @@ static inline void commit(struct model *model, bool fails)
         id->arrived_ms = model->now_ms;
         cr_assert(ty_id_index_add(model->index, &id->key, id->content));
     }
-    assert_ok(ty_id_index_work(model->index, count, true, &done, &problem));
+    assert_ok(ty_id_index_work(model->index, count, true, NULL, &done, &problem));
     if (!fails) {
         assert_ok(ty_store_commit(model->store, &problem));
         ty_id_index_committed(model->index);
@@ -201,7 +201,7 @@ static inline void commit_new(struct model *model)
         cr_assert(ty_id_index_add(model->index, &id->key, id->content));
         added++;
     }
-    assert_ok(ty_id_index_work(model->index, 30, true, &done, &problem));
+    assert_ok(ty_id_index_work(model->index, 30, true, NULL, &done, &problem));
     assert_ok(ty_store_commit(model->store, &problem));
     ty_id_index_committed(model->index);
 }
@@ -213,7 +213,7 @@ static inline void work_off(struct model *model)
 
     while (done != 0) {
         assert_ok(ty_store_begin(model->store, &problem));
-        assert_ok(ty_id_index_work(model->index, 100, true, &done, &problem));
+        assert_ok(ty_id_index_work(model->index, 100, true, NULL, &done, &problem));
         assert_ok(ty_store_commit(model->store, &problem));
         ty_id_index_committed(model->index);
     }

@@ -84,7 +84,7 @@ Test(id_index, deletes_also_when_there_is_no_space_to_seal)
     ty_id_index_advance(model->index, model->now_ms, model->sequence + 1);
     while (done != 0) {
         assert_ok(ty_store_begin(model->store, &problem));
-        assert_ok(ty_id_index_work(model->index, 100, false, &done, &problem));
+        assert_ok(ty_id_index_work(model->index, 100, false, NULL, &done, &problem));
         assert_ok(ty_store_commit(model->store, &problem));
         ty_id_index_committed(model->index);
     }
@@ -140,7 +140,7 @@ static void send_one(struct model *model, struct known *id, uint64_t content, in
 
         cr_assert(ty_id_index_add(model->index, &other, 1));
     }
-    assert_ok(ty_id_index_work(model->index, 30, true, &done, &problem));
+    assert_ok(ty_id_index_work(model->index, 30, true, NULL, &done, &problem));
     assert_ok(ty_store_commit(model->store, &problem));
     ty_id_index_committed(model->index);
 }

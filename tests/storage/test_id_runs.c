@@ -46,7 +46,7 @@ static void put_run(struct ty_store *store, const struct ty_id_run_record *run,
     for (uint32_t page = 0; page < ty_id_run_pages(run); page++) {
         uint32_t first = page * TY_ID_PAGE_IDS;
 
-        assert_ok(ty_store_put_id_page(store, run, page, ids + first,
+        assert_ok(ty_store_put_id_page(store, NULL, run, page, ids + first,
                                        TY_MIN(TY_ID_PAGE_IDS, run->count - first), &problem));
     }
     for (uint32_t list = 0; list < ty_id_run_lists(run); list++) {
@@ -54,7 +54,7 @@ static void put_run(struct ty_store *store, const struct ty_id_run_record *run,
 
         for (uint32_t i = 0; i < count; i++)
             prefixes[i] = ids[first + i].key.high >> TY_ID_PREFIX_SHIFT;
-        assert_ok(ty_store_put_id_list(store, run, list, prefixes, count, &problem));
+        assert_ok(ty_store_put_id_list(store, NULL, run, list, prefixes, count, &problem));
     }
 }
 
@@ -64,7 +64,7 @@ static void put_all(struct ty_store *store, const struct ty_id_runs_record *reco
     assert_ok(ty_store_begin(store, &problem));
     for (uint32_t i = 0; i < record->count; i++)
         put_run(store, &record->runs[i], ids[i]);
-    assert_ok(ty_store_put_id_runs(store, record, &problem));
+    assert_ok(ty_store_put_id_runs(store, NULL, record, &problem));
     assert_ok(ty_store_commit(store, &problem));
 }
 

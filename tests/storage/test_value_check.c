@@ -90,9 +90,9 @@ static void put_ids(struct ty_store *store)
 
     for (size_t i = 0; i < TY_COUNT_OF(ids); i++)
         prefixes[i] = ids[i].key.high >> TY_ID_PREFIX_SHIFT;
-    assert_ok(ty_store_put_id_page(store, &record.runs[0], 0, ids, 2, &problem));
-    assert_ok(ty_store_put_id_list(store, &record.runs[0], 0, prefixes, 2, &problem));
-    assert_ok(ty_store_put_id_runs(store, &record, &problem));
+    assert_ok(ty_store_put_id_page(store, NULL, &record.runs[0], 0, ids, 2, &problem));
+    assert_ok(ty_store_put_id_list(store, NULL, &record.runs[0], 0, prefixes, 2, &problem));
+    assert_ok(ty_store_put_id_runs(store, NULL, &record, &problem));
 }
 
 static void put_others(struct ty_store *store)

@@ -96,8 +96,8 @@ static struct reference_commit describe(const struct simulation *simulation, uns
 
     return (struct reference_commit){.shard = shard,
                                      .sequence = sequence,
-                                     .received_ms = of->commit.received_ms,
-                                     .arrival_ms = of->commit.arrival_ms,
+                                     .received_ms = of->commit->received_ms,
+                                     .arrival_ms = of->commit->arrival_ms,
                                      .remembered_ms = simulation_remembered_ms(simulation, shard)};
 }
 
@@ -105,7 +105,7 @@ static struct reference_commit describe(const struct simulation *simulation, uns
  * In a part of a second before a crash it may have gone on without a commit that tells. */
 static void check_arrival(struct simulation *simulation, unsigned shard)
 {
-    int64_t arrival_ms = simulation->shards[shard]->commit.arrival_ms;
+    int64_t arrival_ms = simulation->shards[shard]->commit->arrival_ms;
     int64_t passed_ms = (simulation->mono_ns - simulation->arrival_mono_ns[shard]) / 1000000;
     int64_t moved_ms = arrival_ms - simulation->arrival_ms[shard];
 

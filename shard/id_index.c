@@ -51,6 +51,8 @@ void ty_id_index_free(struct ty_id_index *index)
 {
     if (index == NULL)
         return;
+    if (index->working) /* A commit on its way is given up. */
+        ty_id_index_reverted(index);
     for (uint32_t i = 0; i < index->current.count; i++)
         free(index->current.runs[i].pages);
     ty_id_seal_fini(index);

@@ -17,7 +17,7 @@ static void step(struct simulation *simulation)
 {
     simulation->steps++;
     simulation_pass_time(simulation);
-    switch (below(simulation, 21)) {
+    switch (below(simulation, 25)) {
     case 0:
         simulation_crash(simulation);
         break;
@@ -43,6 +43,13 @@ static void step(struct simulation *simulation)
         break;
     case 10:
         simulation_check_closings(simulation, (unsigned)below(simulation, CUSTOMERS));
+        break;
+    case 11:
+    case 12:
+    case 13:
+    case 14:
+    case 15:
+        simulation_commit_ahead(simulation);
         break;
     default:
         simulation_commit(simulation);
@@ -81,6 +88,9 @@ static void report(const struct simulation *simulation)
     print("  unknown, stored", simulation->stored_unknown);
     print("  map full", simulation->full);
     print("  sent again", simulation->retries);
+    print("  launched ahead", simulation->launched);
+    print("  withdrawn", simulation->withdrawn);
+    print("  lost in flight", simulation->lost_in_flight);
     print("crashes", simulation->crashes);
     print("restarts", simulation->restarts);
     print("opens that failed", simulation->opens_failed);
@@ -123,7 +133,8 @@ static void check_coverage(struct simulation *simulation)
               simulation->conflicts != 0 && simulation->rejects_dropped != 0 &&
               simulation->voids != 0 && simulation->void_again != 0 && simulation->closings != 0 &&
               simulation->closings_refused != 0 && simulation->revisions != 0 &&
-              simulation->seals != 0,
+              simulation->seals != 0 && simulation->launched != 0 && simulation->withdrawn != 0 &&
+              simulation->lost_in_flight != 0,
           "the run covers too little");
 }
 

@@ -50,6 +50,7 @@ struct reference_commit {
     int64_t received_ms;
     int64_t arrival_ms;
     int64_t remembered_ms; /* how far back the shard says that it remembers ids */
+    int64_t mono_ns;       /* when it began, on the clock that never jumps */
 };
 
 /* What an event may come to: bit n stands for tally_result n. It is more than one where age leaves

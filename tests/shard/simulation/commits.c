@@ -98,18 +98,19 @@ static struct reference_commit describe(const struct simulation *simulation, uns
                                      .sequence = sequence,
                                      .received_ms = of->commit->received_ms,
                                      .arrival_ms = of->commit->arrival_ms,
-                                     .remembered_ms = simulation_remembered_ms(simulation, shard)};
+                                     .remembered_ms = simulation_remembered_ms(simulation, shard),
+                                     .mono_ns = simulation->mono_ns};
 }
 
 /* The arrival clock never goes back, and never moves faster than time passes.
  * In a part of a second before a crash it may have gone on without a commit that tells. */
-static void check_arrival(struct simulation *simulation, unsigned shard)
+static void check_arrival(struct simulation *simulation, const struct reference_commit *commit)
 {
-    int64_t arrival_ms = simulation->shards[shard]->commit->arrival_ms;
-    int64_t passed_ms = (simulation->mono_ns - simulation->arrival_mono_ns[shard]) / 1000000;
-    int64_t moved_ms = arrival_ms - simulation->arrival_ms[shard];
+    int64_t began_ns = simulation->arrival_mono_ns[commit->shard];
+    int64_t passed_ms = (commit->mono_ns - began_ns) / 1000000;
+    int64_t moved_ms = commit->arrival_ms - simulation->arrival_ms[commit->shard];
 
-    if (simulation->arrival_mono_ns[shard] != 0) {
+    if (began_ns != 0) {
         CHECK(simulation, moved_ms >= 0, "the arrival clock went back by %lld ms",
               -(long long)moved_ms);
         CHECK(simulation, moved_ms <= passed_ms + 1, "the arrival clock moved %lld ms in %lld",
@@ -117,10 +118,10 @@ static void check_arrival(struct simulation *simulation, unsigned shard)
     }
 }
 
-static void note_arrival(struct simulation *simulation, unsigned shard, int64_t arrival_ms)
+static void note_arrival(struct simulation *simulation, const struct reference_commit *commit)
 {
-    simulation->arrival_ms[shard] = arrival_ms;
-    simulation->arrival_mono_ns[shard] = simulation->mono_ns;
+    simulation->arrival_ms[commit->shard] = commit->arrival_ms;
+    simulation->arrival_mono_ns[commit->shard] = commit->mono_ns;
 }
 
 static void learn_event(struct simulation *simulation, const struct ty_event *event,
@@ -153,28 +154,25 @@ static void learn_rejects(struct simulation *simulation, const struct ty_part *p
             reject_reference_keep(&simulation->rejects, &parts->rejects[i], received_ms);
 }
 
-/* A commit that succeeded: every result must be right, and what was accepted is remembered. */
-static void learn(struct simulation *simulation, unsigned shard, const struct ty_part *parts)
+void simulation_learn(struct simulation *simulation, const struct ty_part *parts,
+                      const struct reference_commit *commit)
 {
-    struct ty_shard *of = simulation->shards[shard];
-    struct reference_commit commit = describe(simulation, shard, of->state.last_sequence);
-
     for (const struct ty_part *part = parts; part != NULL; part = part->next) {
         CHECK(simulation, part->status == TALLY_OK, "%s: %s", tally_strerror(part->status),
               part->problem);
         for (uint32_t i = 0; i < part->count; i++)
-            learn_event(simulation, event_of(part, i), *result_of(part, i), &commit);
+            learn_event(simulation, event_of(part, i), *result_of(part, i), commit);
         if (part->void_count != 0)
-            simulation_learn_voids(simulation, shard, commit.sequence, voids_of(part),
+            simulation_learn_voids(simulation, commit->shard, commit->sequence, voids_of(part),
                                    part->void_count);
     }
     for (const struct ty_part *part = parts; part != NULL; part = part->next)
         if (part->close != NULL)
-            simulation_learn_close(simulation, part->close, &commit);
-    learn_rejects(simulation, parts, commit.received_ms);
-    check_arrival(simulation, shard);
-    if (of->state.arrival_ms == commit.arrival_ms)
-        note_arrival(simulation, shard, commit.arrival_ms);
+            simulation_learn_close(simulation, part->close, commit);
+    learn_rejects(simulation, parts, commit->received_ms);
+    check_arrival(simulation, commit);
+    if (simulation->shards[commit->shard]->state.arrival_ms == commit->arrival_ms)
+        note_arrival(simulation, commit);
 }
 
 /* --- A commit whose outcome was unknown: the journal tells --- */
@@ -264,23 +262,17 @@ static void learn_from_journal(struct simulation *simulation, unsigned shard, st
         if (part->void_count != 0)
             simulation_check_taken_voids(simulation, voids_of(part), part->void_count,
                                          simulation_first_value(simulation, shard));
-    note_arrival(simulation, shard, commit->arrival_ms);
+    note_arrival(simulation, commit);
     simulation->stored_unknown++;
 }
 
-static void learn_unknown(struct simulation *simulation, unsigned shard, struct ty_part *parts,
-                          struct reference_commit *commit)
+void simulation_learn_lost(struct simulation *simulation, struct ty_part *parts,
+                           struct reference_commit *commit)
 {
-    const struct ty_shard *of;
+    unsigned shard = commit->shard;
+    const struct ty_shard *of = simulation->shards[shard];
     bool stored;
 
-    of = simulation->shards[shard];
-    CHECK(simulation, of->failed && ty_atomic_load(&of->stats.failed, memory_order_relaxed) != 0,
-          "nobody is told to stop");
-    ty_shard_commit(simulation->shards[shard], parts);
-    CHECK(simulation, parts->status == TALLY_FAILED, "%s", tally_strerror(parts->status));
-    simulation_crash(simulation); /* The only way on. Storage tells what became of the commit. */
-    of = simulation->shards[shard];
     simulation->unknown++;
     if (shard == 0 && (of->state.last_sequence == commit->sequence ||
                        of->rejects.last_seq != simulation->rejects.last_seq))
@@ -297,9 +289,22 @@ static void learn_unknown(struct simulation *simulation, unsigned shard, struct 
             simulation_take_close(simulation, part->close, stored, commit);
 }
 
+void simulation_learn_unknown(struct simulation *simulation, struct ty_part *parts,
+                              struct reference_commit *commit)
+{
+    struct ty_shard *of = simulation->shards[commit->shard];
+
+    CHECK(simulation, of->failed && ty_atomic_load(&of->stats.failed, memory_order_relaxed) != 0,
+          "nobody is told to stop");
+    ty_shard_commit(of, parts);
+    CHECK(simulation, parts->status == TALLY_FAILED, "%s", tally_strerror(parts->status));
+    simulation_crash(simulation); /* The only way on. Storage tells what became of the commit. */
+    simulation_learn_lost(simulation, parts, commit);
+}
+
 /* --- Failures --- */
 
-static void check_refused(struct simulation *simulation, const struct ty_part *parts)
+void simulation_check_refused(struct simulation *simulation, const struct ty_part *parts)
 {
     tally_status status = parts->status;
 
@@ -323,9 +328,7 @@ static void check_refused(struct simulation *simulation, const struct ty_part *p
     }
 }
 
-/* Commits what a shard was sent. Whoever is not answered, or answered that nothing was stored,
- * sends the same again: then it counts once. */
-static void commit_shard(struct simulation *simulation, unsigned shard, struct ty_part *parts)
+void simulation_commit_parts(struct simulation *simulation, unsigned shard, struct ty_part *parts)
 {
     struct ty_shard *of = simulation->shards[shard];
     uint64_t sequence = of->state.last_sequence + 1;
@@ -334,14 +337,16 @@ static void commit_shard(struct simulation *simulation, unsigned shard, struct t
     simulation_tick(simulation);
     ty_shard_commit(of, parts);
     simulation->commits++;
+    if (parts->status == TALLY_OK)
+        sequence = of->state.last_sequence;
+    commit = describe(simulation, shard, sequence);
     if (parts->status == TALLY_OK) {
-        learn(simulation, shard, parts);
+        simulation_learn(simulation, parts, &commit);
         return;
     }
-    commit = describe(simulation, shard, sequence);
-    check_refused(simulation, parts);
+    simulation_check_refused(simulation, parts);
     if (parts->status == TALLY_UNKNOWN)
-        learn_unknown(simulation, shard, parts, &commit);
+        simulation_learn_unknown(simulation, parts, &commit);
     else if (one_in(simulation, 3)) /* killed before it could do anything else */
         simulation_crash(simulation);
     else
@@ -362,7 +367,7 @@ void simulation_commit(struct simulation *simulation)
     for (unsigned i = 0; i < simulation->database.shard_count; i++) {
         if (work.first[i] == NULL)
             continue;
-        commit_shard(simulation, i, work.first[i]);
+        simulation_commit_parts(simulation, i, work.first[i]);
         if (one_in(simulation, 40)) /* between the shards */
             simulation_crash(simulation);
     }
@@ -371,7 +376,7 @@ void simulation_commit(struct simulation *simulation)
         if (!must_send_again(work.first[i]) || one_in(simulation, 3))
             continue;
         simulation->fault.hit = false;
-        commit_shard(simulation, i, work.first[i]);
+        simulation_commit_parts(simulation, i, work.first[i]);
         simulation->retries++;
     }
     for (unsigned i = 0; i < BATCHES_MAX; i++)

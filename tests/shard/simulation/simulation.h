@@ -102,6 +102,7 @@ struct simulation {
     uint64_t rejects_kept, rejects_resent, rejects_dropped;
     uint64_t voids, void_again;
     uint64_t closings, closings_refused, closing_lists, revisions;
+    uint64_t launched, withdrawn, lost_in_flight;
     uint64_t hits[OPERATIONS][FAULT_POINTS];
 };
 
@@ -193,6 +194,22 @@ void simulation_check_closings(struct simulation *simulation, unsigned customer)
 
 /* commits.c */
 void simulation_commit(struct simulation *simulation);
+/* Commits what a shard was sent. Whoever is not answered, or answered that nothing was stored,
+ * sends the same again: then it counts once. */
+void simulation_commit_parts(struct simulation *simulation, unsigned shard, struct ty_part *parts);
+/* A commit that succeeded: every result must be right, and what was accepted is remembered. */
+void simulation_learn(struct simulation *simulation, const struct ty_part *parts,
+                      const struct reference_commit *commit);
+/* One whose outcome is unknown: the shard takes no more, and is opened again. */
+void simulation_learn_unknown(struct simulation *simulation, struct ty_part *parts,
+                              struct reference_commit *commit);
+/* After that, or a crash before anybody was answered: the journal tells what became of it. */
+void simulation_learn_lost(struct simulation *simulation, struct ty_part *parts,
+                           struct reference_commit *commit);
+void simulation_check_refused(struct simulation *simulation, const struct ty_part *parts);
+
+/* ahead.c: commits of one shard, each decided while the one before is being stored. */
+void simulation_commit_ahead(struct simulation *simulation);
 
 /* checks.c */
 void simulation_query(struct simulation *simulation);

@@ -100,24 +100,12 @@ static bool grow_ticks(struct ty_dedup_log *log)
     return true;
 }
 
-/* Commits that failed give their sequences back. Whatever is left of their ticks, later ids may
- * come into them, with journal values before those that the ticks began with. */
-static void take_back_sequences(struct ty_dedup_log *log, uint64_t sequence)
-{
-    for (uint32_t n = log->newest_tick; tick_at(log, n)->sequence > sequence; n--) {
-        tick_at(log, n)->sequence = sequence;
-        if (n == log->oldest_tick)
-            return;
-    }
-}
-
 /* Begins a new tick when the newest is long. Without memory the old one just lasts longer: its ids
  * are then remembered a little longer than they must be. */
 static void begin_tick(struct ty_dedup_log *log, int64_t arrival_ms, uint64_t sequence)
 {
     struct ty_dedup_tick *tick = tick_at(log, log->newest_tick);
 
-    take_back_sequences(log, sequence);
     if (tick->first == log->head) {
         tick->first_ms = arrival_ms;
         tick->sequence = sequence;

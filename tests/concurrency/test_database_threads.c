@@ -2,10 +2,12 @@
  * A whole database with real threads, by its public interface: producers, queries and who closes
  * months, at once.
  *
- *     test_database_threads SHARDS
+ *     test_database_threads SHARDS [ahead]
  *
  * Every event is the same but for its series and time, so that every row has to fit its count. The
  * hot totals get so little memory that months are written, dropped and loaded again all the time.
+ * With `ahead` batches are large, there is memory, and nobody closes months: then commits are
+ * decided while others are being stored.
  */
 #include <sched.h>
 #include <string.h>
@@ -17,15 +19,19 @@
 #include "tests/support/random.h"
 #include "tests/support/temporary_directory.h"
 
-#define CUSTOMERS 5
-#define WORKFLOWS 3
-#define PRODUCERS 3
-#define BATCHES   80 /* of each producer */
-#define EVENTS    25 /* of each batch */
-#define READERS   3
-#define QUERIES   UINT64_C(300) /* of each reader, at least */
+#define CUSTOMERS    5
+#define WORKFLOWS    3
+#define PRODUCERS    3
+#define BATCHES      80 /* of each producer */
+#define EVENTS       25 /* of each batch */
+#define EVENTS_AHEAD 400
+#define READERS      3
+#define QUERIES      UINT64_C(300) /* of each reader, at least */
 
 static tally *db;
+static bool ahead;
+static size_t batch_events = EVENTS;
+static uint64_t queries_min = QUERIES;
 static uint64_t seed;
 static _Atomic uint64_t acknowledged[CUSTOMERS][WORKFLOWS];
 static _Atomic uint64_t queries[READERS];
@@ -45,7 +51,7 @@ static void open_database(const char *directory, unsigned shards)
     options.directory = directory;
     options.shards = shards;
     options.flags = TALLY_NO_SYNC;
-    options.hot_bytes = UINT64_C(40000);
+    options.hot_bytes = ahead ? UINT64_C(40000000) : UINT64_C(40000);
     options.map_bytes = UINT64_C(1) << 30; /* ThreadSanitizer has room for little more */
     if (tally_open(&options, &db, &error) != TALLY_OK) {
         fprintf(stderr, "%s\n", error.message);
@@ -56,16 +62,16 @@ static void open_database(const char *directory, unsigned shards)
 /* --- Producers --- */
 
 struct batch {
-    tally_event events[EVENTS];
-    char ids[EVENTS][24];
-    size_t customers[EVENTS];
-    size_t workflows[EVENTS];
+    tally_event events[EVENTS_AHEAD];
+    char ids[EVENTS_AHEAD][24];
+    size_t customers[EVENTS_AHEAD];
+    size_t workflows[EVENTS_AHEAD];
 };
 
 /* A time in January to March 2023; some days get most of the events. */
 static int64_t random_time(struct ty_random *random)
 {
-    uint64_t day = ty_random_one_in(random, 2) ? 30 : ty_random_below(random, 90);
+    uint64_t day = ty_random_one_in(random, 2) ? 30 : ty_random_below(random, ahead ? 5 : 90);
 
     return INT64_C(1672531200000) +
            (int64_t)(day * 86400000 + ty_random_below(random, 96) * 900000 + 1);
@@ -74,7 +80,7 @@ static int64_t random_time(struct ty_random *random)
 static void fill_batch(struct batch *batch, struct ty_random *random, unsigned producer,
                        unsigned number)
 {
-    for (size_t i = 0; i < EVENTS; i++) {
+    for (size_t i = 0; i < batch_events; i++) {
         tally_event *event = &batch->events[i];
 
         *event = (tally_event){.time_ms = random_time(random),
@@ -95,10 +101,10 @@ static void fill_batch(struct batch *batch, struct ty_random *random, unsigned p
 /* Sends a batch, all of which is new, or all of which was sent before. */
 static void send(const struct batch *batch, tally_result want)
 {
-    tally_result results[EVENTS];
+    tally_result results[EVENTS_AHEAD];
 
-    CHECK_EQ(TALLY_OK, tally_ingest(db, batch->events, EVENTS, results));
-    for (size_t i = 0; i < EVENTS; i++)
+    CHECK_EQ(TALLY_OK, tally_ingest(db, batch->events, batch_events, results));
+    for (size_t i = 0; i < batch_events; i++)
         CHECK_EQ(want, results[i]);
 }
 
@@ -113,13 +119,14 @@ static void *produce(void *argument)
         fill_batch(&batch, &random, producer, number);
         send(&batch, TALLY_ACCEPTED);
         /* Release: pairs with the acquire in known_events(); as if one thread told another. */
-        for (size_t i = 0; i < EVENTS; i++)
+        for (size_t i = 0; i < batch_events; i++)
             ty_atomic_add(&acknowledged[batch.customers[i]][batch.workflows[i]], 1,
                           memory_order_release);
         if (ty_random_one_in(&random, 4))
             send(&batch, TALLY_DUPLICATE);
         for (unsigned i = 0; i < READERS; i++) /* so that few cores do not part them */
-            while (ty_atomic_load(&queries[i], memory_order_relaxed) * BATCHES < number * QUERIES)
+            while (ty_atomic_load(&queries[i], memory_order_relaxed) * BATCHES <
+                   number * queries_min)
                 sched_yield();
     }
     ty_atomic_sub(&producers_left, 1, memory_order_relaxed);
@@ -297,7 +304,7 @@ static void *read_until_the_end(void *argument)
         CHECK(events >= seen[customer][workflow][range]);
         seen[customer][workflow][range] = events;
         check_workflows(customer, &ranges[range]);
-        if (ty_random_one_in(&random, 16))
+        if (!ahead && ty_random_one_in(&random, 16))
             close_some(&random);
         if (ty_random_one_in(&random, 8))
             check_revisions(customer, false);
@@ -322,7 +329,7 @@ static void check_end(void)
             events += known;
         }
     }
-    CHECK_EQ((uint64_t)PRODUCERS * BATCHES * EVENTS, events);
+    CHECK_EQ((uint64_t)PRODUCERS * BATCHES * batch_events, events);
 }
 
 /* What a producer was told is counted must be in every query from then on, once, and whole. */
@@ -330,8 +337,11 @@ int main(int argc, char **argv)
 {
     struct ty_temporary_directory directory;
     pthread_t producers[PRODUCERS], readers[READERS];
-    unsigned shards = argc == 2 ? (unsigned)strtoul(argv[1], NULL, 10) : 1;
+    unsigned shards = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1;
 
+    ahead = argc > 2;
+    batch_events = ahead ? EVENTS_AHEAD : EVENTS;
+    queries_min = ahead ? QUERIES / 4 : QUERIES; /* there is more to read */
     seed = ty_random_seed();
     printf("TALLY_TEST_SEED=%" PRIu64 "\n", seed);
     ty_temporary_directory_create(&directory);

@@ -267,6 +267,34 @@ static void commit(struct world *world)
     check_world(world);
 }
 
+/* A commit that is decided on top of one that is set aside; then what becomes of both. */
+static void commit_ahead(struct world *world)
+{
+    sums *first = malloc(sizeof(*first));
+    struct ty_hot_aside aside = {0};
+    bool first_has_events = world->building_events;
+
+    memcpy(first, world->building, sizeof(*first));
+    cr_assert(ty_hot_set_aside(&world->hot, &aside));
+    world->building_events = false;
+    for (uint64_t i = ty_random_below(&world->random, 12); i > 0; i--)
+        add_event(world);
+    check_world(world); /* Neither is durable. */
+    if (ty_random_one_in(&world->random, 4)) {
+        ty_hot_revert_aside(&world->hot, &aside);
+        ty_hot_revert(&world->hot);
+        memcpy(world->building, world->committed, sizeof(sums));
+        world->building_events = false;
+    } else {
+        memcpy(world->committed, first, sizeof(sums));
+        world->sequence += first_has_events;
+        ty_hot_publish_aside(&world->hot, &aside, world->sequence, world->now_ms);
+    }
+    check_world(world);
+    ty_hot_aside_fini(&aside);
+    free(first);
+}
+
 /* Usage must be right at every moment, whatever is hot, stored, both, or being written, and however
  * commits end: random work against plain sums. */
 Test(hot, readers_see_exactly_what_is_committed)
@@ -277,6 +305,8 @@ Test(hot, readers_see_exactly_what_is_committed)
         world->now_ms += (int64_t)ty_random_below(&world->random, 100);
         for (uint64_t i = ty_random_below(&world->random, 12); i > 0; i--)
             add_event(world);
+        while (world->hot.revised == NULL && ty_random_one_in(&world->random, 3))
+            commit_ahead(world);
         commit(world);
         if (ty_random_one_in(&world->random, 3)) {
             uint64_t bytes_max =

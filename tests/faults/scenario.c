@@ -50,6 +50,36 @@ tally_status ty_sending_commit(struct ty_sending *sending, struct ty_world *worl
     return sending->part.status;
 }
 
+/* Of what lands, and what must be committed alone. Returns whether more is to be stored. */
+static bool turn(struct ty_shard *shard)
+{
+    struct ty_part *alone;
+    bool launched;
+
+    ty_shard_land(shard);
+    launched = ty_shard_launch(shard);
+    (void)ty_shard_publish(shard);
+    if (!launched && (alone = ty_shard_withdraw(shard)) != NULL)
+        ty_shard_commit(shard, alone);
+    return launched;
+}
+
+void ty_sendings_commit_ahead(struct ty_sending *first, struct ty_sending *second,
+                              struct ty_world *world)
+{
+    struct ty_shard *shard = world->shard;
+
+    ty_shard_prepare(shard, &first->part);
+    if (!turn(shard)) {
+        ty_shard_commit(shard, &second->part);
+        return;
+    }
+    ty_shard_prepare(shard, &second->part);
+    do
+        ty_shard_store(shard);
+    while (turn(shard));
+}
+
 size_t ty_sending_count(const struct ty_sending *sending, tally_result result)
 {
     size_t count = 0;

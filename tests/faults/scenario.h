@@ -23,6 +23,9 @@ void ty_sending_init(struct ty_sending *sending, struct ty_world *world, unsigne
                      unsigned workflow, int64_t time_ms, unsigned count);
 void ty_sending_fini(struct ty_sending *sending);
 tally_status ty_sending_commit(struct ty_sending *sending, struct ty_world *world);
+/* Decides the second while the first is being stored, as the writer does (shard/pipeline.c). */
+void ty_sendings_commit_ahead(struct ty_sending *first, struct ty_sending *second,
+                              struct ty_world *world);
 /* How many of its events ended so. */
 size_t ty_sending_count(const struct ty_sending *sending, tally_result result);
 

@@ -117,6 +117,53 @@ Test(allocation_shard, a_commit_without_memory_stores_nothing_and_the_next_one_a
     cr_assert_eq(ty_allocations_live(), 0, "memory is lost");
 }
 
+/* A batch is stored wholly or refused wholly; then it is taken when it comes again. */
+static void settle(struct ty_sending *sending, bool hit, uint64_t n)
+{
+    if (sending->part.status != TALLY_OK) {
+        cr_assert(hit, "%s", sending->part.problem);
+        check_problem(sending->part.status, sending->part.problem, n);
+        expect_results(sending, TALLY_NOT_STORED, n);
+        cr_assert_eq(ty_sending_commit(sending, &world), TALLY_OK, "%s", sending->part.problem);
+    }
+    expect_results(sending, TALLY_ACCEPTED, n);
+    ty_sending_fini(sending);
+}
+
+/* The same while the next commit is decided on top of one that is being stored. */
+Test(allocation_shard, commits_ahead_without_memory_are_refused_or_made_alone)
+{
+    static struct ty_sending first, second;
+
+    for (int stays = 0; stays < 2; stays++) {
+        bool hit = true;
+
+        ty_world_open(&world);
+        ty_shard_maintain(world.shard);
+        for (uint64_t n = 1; hit; n++) {
+            unsigned customer = 3000 + (unsigned)(n / 3); /* sometimes a new series */
+
+            cr_assert_lt(n, ROUNDS_MAX);
+            ty_world_pass(&world, 1100);
+            ty_sending_init(&first, &world, customer, 1, TY_WORLD_START_MS, 5);
+            ty_sending_init(&second, &world, customer, 1, TY_WORLD_START_MS, 5);
+            ty_allocations_fail(n, stays != 0);
+            ty_sendings_commit_ahead(&first, &second, &world);
+            hit = ty_allocations_stop();
+            ty_shard_check(world.shard);
+            settle(&first, hit, n);
+            settle(&second, hit, n);
+            cr_assert_eq(ty_scenario_events(&world, customer, 1),
+                         10 * (n % 3 + 1 - (n < 3 ? 1 : 0)));
+            if (ty_id_index_must_sweep(world.shard->ids))
+                ty_shard_maintain(world.shard);
+        }
+        ty_world_crash(&world);
+        ty_scenario_empty(&world);
+    }
+    cr_assert_eq(ty_allocations_live(), 0, "memory is lost");
+}
+
 /* Rejects come from streams that wait for the answer: kept wholly, or to be sent again. */
 Test(allocation_shard, rejects_without_memory_are_not_kept_and_the_next_time_they_are)
 {

@@ -227,6 +227,51 @@ Test(io_shard, a_large_commit_that_fails_is_stored_wholly_or_not_at_all)
     check_everything_again();
 }
 
+/* Two batches, the second decided while the first is being stored. Of both together there are none,
+ * the first, or all; whoever was not told that his is stored sends it again. */
+static const char *commit_ahead_failing(uint64_t n, enum ty_io_failure failure, bool stays)
+{
+    static struct ty_sending first, second;
+    const char *call;
+    uint64_t stored;
+    bool told;
+
+    customer++;
+    ty_world_pass(&world, 1100);
+    ty_sending_init(&first, &world, customer, 1, TY_WORLD_START_MS, 5);
+    ty_sending_init(&second, &world, customer, 1, TY_WORLD_START_MS, 3);
+    ty_io_fail(n, failure, stays);
+    ty_sendings_commit_ahead(&first, &second, &world);
+    call = ty_io_stop();
+    told = first.part.status == TALLY_OK;
+    if (world.shard->failed)
+        ty_world_reopen(&world);
+    stored = ty_scenario_events(&world, customer, 1);
+    cr_assert(stored == 0 || stored == 3 || stored == 5 || stored == 8, "%s", call);
+    cr_assert(!told || stored >= 5, "%s: the first was acknowledged and is lost", call);
+    cr_assert(second.part.status != TALLY_OK || stored == 3 || stored == 8, "%s", call);
+    cr_assert_eq(ty_sending_commit(&first, &world), TALLY_OK, "%s: %s", call, first.part.problem);
+    cr_assert_eq(ty_sending_commit(&second, &world), TALLY_OK, "%s: %s", call, second.part.problem);
+    ty_sending_fini(&first);
+    ty_sending_fini(&second);
+    ty_shard_check(world.shard);
+    cr_assert_eq(ty_scenario_events(&world, customer, 1), 8u, "%s", call);
+    if (ty_id_index_must_sweep(world.shard->ids))
+        ty_shard_maintain(world.shard);
+    return call;
+}
+
+/* One commit on top of another that fails: neither is lost, and none counts twice. */
+Test(io_shard, commits_ahead_that_fail_are_stored_wholly_or_not_at_all)
+{
+    ty_world_open(&world);
+    ty_scenario_fill(&world);
+    fail_everywhere(commit_ahead_failing);
+    ty_world_reopen(&world);
+    for (unsigned last = customer; last > 1001; last--)
+        cr_assert_eq(ty_scenario_events(&world, last, 1), 8u);
+}
+
 /* --- Closed months --- */
 
 static tally_status send_january(struct ty_sending *sending, unsigned count)

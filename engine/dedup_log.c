@@ -206,12 +206,31 @@ static void take_back_newest(struct ty_dedup_log *log)
             log->chunk_slots[log->head / TY_DEDUP_CHUNK_RECORDS & log->chunk_mask];
 }
 
+/* Void records at the end, from `first` on. */
+static void take_back_voids(struct ty_dedup_log *log, uint64_t first)
+{
+    while (log->head > TY_MAX(log->oldest, first) &&
+           ty_dedup_is_void(ty_dedup_log_at(log, log->head - 1)))
+        take_back_newest(log);
+}
+
 void ty_dedup_log_void(struct ty_dedup_log *log, uint64_t position)
 {
-    uint64_t end = TY_MAX(log->oldest, tick_at(log, log->newest_tick)->first);
+    struct ty_dedup_tick *newest = tick_at(log, log->newest_tick), *before;
 
     *ty_dedup_log_at(log, position) = (struct ty_dedup_record){0};
     log->entries--;
-    while (log->head > end && ty_dedup_is_void(ty_dedup_log_at(log, log->head - 1)))
-        take_back_newest(log);
+    take_back_voids(log, newest->first);
+    /* The newest tick is empty: it goes on where records are left, in place of those that have none
+     * either. */
+    while (log->head == newest->first && log->newest_tick != log->oldest_tick) {
+        before = tick_at(log, log->newest_tick - 1);
+        take_back_voids(log, before->first);
+        newest->first = log->head;
+        if (log->head > before->first)
+            return;
+        *before = *newest;
+        newest = before;
+        log->newest_tick--;
+    }
 }

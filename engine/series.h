@@ -3,7 +3,7 @@
  *
  * Series are added and never removed. A series is findable as soon as it is added, before the
  * commit that stores it: a query then finds it without usage, as if it were not there. `stored`
- * tells the writer whether storage knows it, so that a failed commit needs no undoing.
+ * tells the writer that a commit stores it, so that others need not; one that fails takes it back.
  *
  * Who may touch a member:
  *   [i]  immutable after ty_series_add(); any thread
@@ -28,7 +28,7 @@ struct ty_series {
     struct ty_uuid customer;                /* [i] */
     struct ty_uuid workflow;                /* [i] */
     uint32_t id;                            /* [i] names it in storage */
-    bool stored;                            /* [w] a committed transaction holds it */
+    bool stored;                            /* [w] storage has it, or a commit on its way */
     uint32_t group;                         /* [w] its place in the commit being built */
     int32_t closed_through;                 /* [w] its last closed month; TY_NOT_CLOSED */
     uint64_t group_commit;                  /* [w] the commit that `group` belongs to */

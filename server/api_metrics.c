@@ -111,7 +111,7 @@ static void append_commit_time(struct ty_buffer *out, const struct ty_database *
 
     for (unsigned i = 0; i < count; i++)
         histograms[i] = &ty_shard_stats(ty_database_shard(database, i))->commit_time;
-    ty_metrics_histogram(out, "tally_commit_seconds", "From taking batches to their durability.",
+    ty_metrics_histogram(out, "tally_commit_seconds", "From taking batches to their answer.",
                          histograms, count);
 }
 

@@ -353,8 +353,10 @@ static void release_memory(struct ty_shard *shard)
     if (shard->released_at == shard->commit_number || !TAILQ_EMPTY(&shard->hot.dirty) ||
         !TAILQ_EMPTY(&shard->hot.clean))
         return;
-    for (size_t i = 0; i < TY_COUNT_OF(shard->commits); i++)
+    for (size_t i = 0; i < TY_COUNT_OF(shard->commits); i++) {
         ty_buffer_fini(&shard->commits[i].journal);
+        ty_puts_fini(&shard->commits[i].puts);
+    }
     malloc_trim(0);
     shard->released_at = shard->commit_number;
 }

@@ -95,13 +95,25 @@ static uint64_t first_unpublished(const struct ty_commit *commit,
     return ty_commit_has_events(commit) ? state->last_sequence : state->last_sequence + 1;
 }
 
+/* What was done ahead (pipeline.c) is stored; else a slice for all ids since the last one. */
+static tally_status work_on_ids(struct ty_shard *shard)
+{
+    struct ty_commit *commit = shard->commit;
+    uint64_t ids = shard->ids_owed + commit->candidate_count, done;
+
+    if (commit->works_ids)
+        return ty_store_put_kept(shard->store, &commit->puts, &shard->error);
+    commit->works_ids = true;
+    shard->ids_owed = 0;
+    return ty_id_index_work(shard->ids, ids, true, NULL, &done, &shard->error);
+}
+
 static tally_status fill_transaction(struct ty_shard *shard, struct ty_state_record *state)
 {
     struct ty_commit *commit = shard->commit;
     tally_status status = ty_commit_has_events(commit)
                               ? ty_commit_store_events(commit, shard->store, state, &shard->error)
                               : TALLY_OK;
-    uint64_t sealed;
 
     state->arrival_ms = commit->arrival_ms;
     if (status == TALLY_OK)
@@ -109,10 +121,8 @@ static tally_status fill_transaction(struct ty_shard *shard, struct ty_state_rec
                                        &commit->written);
     if (status == TALLY_OK)
         status = ty_shard_trim(shard, state, commit->arrival_ms, &commit->trimmed);
-    commit->works_ids = status == TALLY_OK && shard->ids != NULL;
-    if (commit->works_ids)
-        status = ty_id_index_work(shard->ids, commit->candidate_count, true, NULL, &sealed,
-                                  &shard->error);
+    if (status == TALLY_OK && shard->ids != NULL)
+        status = work_on_ids(shard);
     if (status == TALLY_OK)
         status = ty_store_put_state(shard->store, state, &shard->error);
     return status;
@@ -140,8 +150,10 @@ static void publish(struct ty_shard *shard, const struct ty_state_record *state,
     ty_hot_written(&shard->hot, first_unpublished(commit, state) - 1,
                    shard->hot.bytes > shard->options.hot_bytes, ty_shard_mono_ms(shard));
     ty_hot_publish(&shard->hot, state->last_sequence, ty_shard_mono_ms(shard));
-    if (shard->ids != NULL)
+    if (commit->works_ids)
         ty_id_index_committed(shard->ids);
+    commit->works_ids = false;
+    shard->launched = 0;
     ty_shard_end_closings(shard, true);
     shard->state = *state;
     count_rejects(shard, rejects);
@@ -149,6 +161,12 @@ static void publish(struct ty_shard *shard, const struct ty_state_record *state,
     ty_atomic_add(&shard->stats.voided, commit->void_count, memory_order_relaxed);
     ty_atomic_add(&shard->stats.checkpointed_months, commit->written, memory_order_relaxed);
     ty_atomic_add(&shard->stats.trimmed_values, commit->trimmed, memory_order_relaxed);
+}
+
+void ty_shard_revert_ids(struct ty_shard *shard, struct ty_commit *commit)
+{
+    ty_id_index_reverted(shard->ids);
+    commit->works_ids = shard->commit->works_ids = false;
 }
 
 void ty_shard_forget_candidates(struct ty_shard *shard, struct ty_commit *commit)
@@ -167,7 +185,7 @@ static void revert(struct ty_shard *shard)
     ty_shard_end_closings(shard, false);
     ty_shard_forget_candidates(shard, shard->commit);
     if (shard->commit->works_ids)
-        ty_id_index_reverted(shard->ids);
+        ty_shard_revert_ids(shard, shard->commit);
 }
 
 static void fail_part(struct ty_part *part, tally_status status, const tally_error *error)
@@ -206,7 +224,6 @@ void ty_shard_begin_commit(struct ty_shard *shard, uint64_t sequence)
     commit->number = ++shard->commit_number;
     commit->candidate_count = commit->group_count = commit->void_count = 0;
     commit->rejects = 0;
-    commit->works_ids = false;
     memset(commit->results, 0, sizeof(commit->results));
     commit->start_ns = ty_clock_mono_ns(&shard->options.clock);
     commit->received_ms = ty_clock_wall_ms(&shard->options.clock);
@@ -232,7 +249,7 @@ static tally_status run_commit(struct ty_shard *shard, struct ty_part *parts)
             shard, parts, state.last_sequence + ty_commit_has_events(shard->commit));
     if (status == TALLY_OK)
         status = keep_rejects(shard, parts, &rejects);
-    if (status == TALLY_OK && !ty_commit_has_events(shard->commit) &&
+    if (status == TALLY_OK && !ty_commit_has_events(shard->commit) && !shard->commit->works_ids &&
         shard->commit->closings.changed == NULL && rejects.last_seq == shard->rejects.last_seq) {
         ty_store_abort(shard->store); /* All of it was stored before, or is refused. */
         count_rejects(shard, &rejects);
@@ -279,8 +296,8 @@ void ty_shard_commit(struct ty_shard *shard, struct ty_part *parts)
 
     TY_ASSERT(!ty_shard_is_ahead(shard));
     status = commit_parts(shard, parts);
-    shard->launched = 0;
-    shard->ids_owed = 0;
+    if (shard->commit->works_ids) /* It never came to storing them. */
+        ty_shard_revert_ids(shard, shard->commit);
     if (status == TALLY_UNKNOWN)
         shard->failed = true;
     if (status == TALLY_NO_MEMORY && shard->error.message[0] == '\0')

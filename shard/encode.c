@@ -54,6 +54,8 @@ static tally_status encode_journal(struct ty_commit *commit, uint64_t sequence)
                                        .arrival_ms = commit->arrival_ms};
 
     order_candidates(commit);
+    if (!ty_buffer_ok(&commit->journal))
+        ty_buffer_fini(&commit->journal); /* There may be memory again. */
     commit->journal.length = 0;
     ty_journal_begin(&commit->journal, &header);
     for (uint32_t i = 0; i < commit->group_count; i++) {

@@ -67,8 +67,8 @@ tally_status ty_id_index_find(const struct ty_id_index *index, const struct ty_k
                               uint64_t content, enum ty_dedup_answer *answer, tally_error *error);
 
 /*
- * ty_id_index_work does a slice of what is due, within a transaction and before its ids are added
- * by the next: it keeps up with commits of `accepted` ids each. Without `may_seal`, for lack of
+ * ty_id_index_work does a slice of what is due, within a transaction: `accepted` ids were added
+ * since the last slice, and it keeps up with them. Without `may_seal`, for lack of
  * space, it only deletes. *done is 0 when nothing was due.
  * With `puts`, what is to be stored is put there, no transaction is needed, and nothing is deleted:
  * what there is to delete (ty_id_index_must_sweep) waits.

@@ -11,7 +11,9 @@
  * N+1 builds on the sums, ids and series of N, which is not durable yet: so it is launched only
  * when N is stored. When N failed, or N+1 turns out to need more than its events and a look at what
  * is stored, N+1 is taken back and committed alone, as ty_shard_commit() does it. Nothing but such
- * a commit does the work of maintenance, which reads and changes what readers see, and the store.
+ * a commit does the work of maintenance, which reads and changes what readers see, and the store;
+ * but sealing ids, which goes on with every commit, since it keeps what is to be stored for later
+ * (storage/puts.h).
  */
 #include <stdlib.h>
 
@@ -20,7 +22,9 @@
 /* To decide fewer takes less time than to wake another thread. */
 #define EVENTS_MIN 256
 /* So many commits in a row, then one that does maintenance. */
-#define LAUNCHED_MAX 15
+#define LAUNCHED_MAX 7
+/* A commit's time of arrival is when it was begun: it takes in no more after so long. */
+#define OPEN_NS_MAX INT64_C(1000000000)
 
 bool ty_shard_is_ahead(const struct ty_shard *shard)
 {
@@ -49,7 +53,7 @@ bool ty_shard_may_prepare(struct ty_shard *shard, const struct ty_part *parts)
     if (!has_only_events(parts) || shard->failed)
         return false;
     if (shard->commit->parts != NULL)
-        return true;
+        return ty_clock_mono_ns(&shard->options.clock) - shard->commit->start_ns < OPEN_NS_MAX;
     if (shard->flight == NULL && ty_count_events(parts) < EVENTS_MIN)
         return false;
     return !is_due(shard) && !ty_shard_is_full(shard);
@@ -69,8 +73,20 @@ static void begin(struct ty_shard *shard)
     ty_shard_begin_commit(shard, next_sequence(shard));
     commit->last = &commit->parts;
     commit->spoiled = commit->settles_ids = false;
-    ty_puts_clear(&commit->puts);
     commit->status = TALLY_OK;
+    ty_puts_clear(&commit->puts);
+}
+
+/* Later parts arrive later: their ids must not be forgotten before their time. */
+static void go_on(struct ty_shard *shard)
+{
+    struct ty_commit *commit = shard->commit;
+
+    commit->arrival_ms =
+        ty_arrival_advance(&shard->arrival, ty_clock_wall_ms(&shard->options.clock),
+                           ty_clock_mono_ns(&shard->options.clock));
+    if (shard->ids != NULL)
+        ty_id_index_advance(shard->ids, commit->arrival_ms, next_sequence(shard));
 }
 
 /* False: the parts must be decided in a commit that is made alone. */
@@ -88,33 +104,44 @@ static bool decide(struct ty_shard *shard, struct ty_part *parts)
     return status == TALLY_OK && shard->hot.revised == NULL; /* A closed month gets a revision. */
 }
 
-/* A slice of work for all ids that were accepted since the last one. */
-static bool work_on_ids(struct ty_shard *shard)
+/* A slice of work for all ids that were accepted since the last one. A lack of memory for it is no
+ * reason to refuse events: it is begun again later. */
+static void work_on_ids(struct ty_shard *shard)
 {
     struct ty_commit *commit = shard->commit;
-    tally_status status;
     uint64_t done;
 
-    if (shard->ids == NULL || commit->works_ids || !ty_id_index_is_settled(shard->ids))
-        return true;
-    commit->works_ids = true;
-    status = ty_id_index_work(shard->ids, shard->ids_owed + commit->candidate_count, true,
-                              &commit->puts, &done, &shard->error);
+    if (shard->ids == NULL || !ty_id_index_is_settled(shard->ids))
+        return;
+    commit->works_ids = ty_id_index_work(shard->ids, shard->ids_owed, true, &commit->puts, &done,
+                                         &shard->error) == TALLY_OK &&
+                        ty_puts_ok(&commit->puts);
     commit->settles_ids = !ty_id_index_is_settled(shard->ids);
-    return status == TALLY_OK;
+    shard->ids_owed = 0;
+    if (!commit->works_ids)
+        ty_shard_revert_ids(shard, commit);
 }
 
 void ty_shard_prepare(struct ty_shard *shard, struct ty_part *parts)
 {
     struct ty_commit *commit = shard->commit;
+    bool begins = commit->parts == NULL;
+    uint32_t before;
 
     TY_ASSERT(shard->landed == NULL);
-    if (commit->parts == NULL)
+    if (begins)
         begin(shard);
+    else
+        go_on(shard);
+    before = commit->candidate_count;
     *commit->last = parts;
     while (*commit->last != NULL)
         commit->last = &(*commit->last)->next;
-    commit->spoiled = commit->spoiled || !decide(shard, parts) || !work_on_ids(shard);
+    commit->spoiled = commit->spoiled || !decide(shard, parts);
+    shard->ids_owed += commit->candidate_count - before;
+    /* Once, so that no id of this commit can be in what is sealed: it may be decided again. */
+    if (begins && !commit->spoiled)
+        work_on_ids(shard);
 }
 
 /* --- To the store, and back --- */
@@ -142,7 +169,6 @@ bool ty_shard_launch(struct ty_shard *shard)
     shard->flight = commit;
     shard->commit = idle_commit(shard);
     shard->launched++;
-    shard->ids_owed = commit->works_ids ? 0 : shard->ids_owed + commit->candidate_count;
     return true;
 }
 
@@ -152,7 +178,7 @@ void ty_shard_store(struct ty_shard *shard)
     struct ty_store *store = shard->store;
     tally_error *error = &commit->error;
 
-    if (commit->candidate_count == 0 && commit->puts.bytes.length == 0)
+    if (commit->candidate_count == 0 && !commit->works_ids)
         return; /* All of it was stored before, or is refused. */
     commit->status = ty_store_begin(store, error);
     if (commit->status != TALLY_OK)
@@ -192,17 +218,19 @@ static void show(struct ty_shard *shard, struct ty_commit *commit)
                          ty_shard_mono_ms(shard));
     if (commit->settles_ids)
         ty_id_index_committed(shard->ids);
+    commit->works_ids = false;
     ty_shard_count_results(shard, commit);
     if (commit->candidate_count != 0)
         ty_atomic_add(&shard->stats.commits, 1, memory_order_relaxed);
 }
 
+/* What the next commit does with ids goes on where this one ended. */
 static void take_back(struct ty_shard *shard, struct ty_commit *commit)
 {
     ty_hot_revert_aside(&shard->hot, &commit->aside);
     ty_shard_forget_candidates(shard, commit);
-    if (commit->works_ids)
-        ty_id_index_reverted(shard->ids);
+    if (commit->works_ids || shard->commit->works_ids)
+        ty_shard_revert_ids(shard, commit);
     ty_shard_fail_parts(shard, commit->parts, commit->status, &commit->error);
 }
 
@@ -236,8 +264,6 @@ struct ty_part *ty_shard_withdraw(struct ty_shard *shard)
         return NULL;
     ty_hot_revert(&shard->hot);
     ty_shard_forget_candidates(shard, commit);
-    if (commit->works_ids)
-        ty_id_index_reverted(shard->ids);
     commit->parts = NULL;
     return parts;
 }

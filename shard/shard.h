@@ -1,6 +1,6 @@
 /*
- * shard.h: a single-threaded database: series, hot totals, dedup index, journal and blocks of the
- * customers that live on it, and the loop that takes batches to disk.
+ * shard.h: a database with one owner: series, hot totals, dedup index, journal and blocks of the
+ * customers that live on it, and the steps that take batches to disk.
  *
  * A shard does nothing by itself: whoever owns it calls ty_shard_commit() and ty_shard_maintain().
  * In production that is its writer thread (writer.h), in a simulation the test; clock, storage
@@ -99,12 +99,13 @@ void ty_shard_commit(struct ty_shard *shard, struct ty_part *parts);
 /*
  * The same for events alone, in steps, so that the next commit is decided while the disk works on
  * the last one. pipeline.c has their order; writer.c is who does it. Each is for the owner, but
- * ty_shard_store() may be called by any thread, one call for one launch, while the owner does
- * nothing but prepare. What concerns a commit is what ty_shard_commit() says: nothing is visible,
- * or answered, before it is durable, and the parts are decided in the order of their preparing.
+ * ty_shard_store() may be called by any thread, one call for one launch, while the owner publishes
+ * the commit before and prepares the next. What concerns a commit is what ty_shard_commit() says:
+ * nothing is visible, or answered, before it is durable, and the parts are decided in the order of
+ * their preparing.
  *
  * ty_shard_may_prepare  whether parts may be prepared now; otherwise they must be committed alone,
- *                       when nothing is ahead any more.
+ *                       when nothing is ahead any more. Looks at the disk's space at times.
  * ty_shard_prepare      takes parts into the next commit and decides their events.
  * ty_shard_launch       true: what is prepared may be stored now. False: nothing is, or it must be
  *                       committed alone: ty_shard_publish(), ty_shard_withdraw(), then that.
@@ -113,7 +114,8 @@ void ty_shard_commit(struct ty_shard *shard, struct ty_part *parts);
  *                       nothing. To be followed by ty_shard_launch() and ty_shard_publish().
  * ty_shard_publish      shows what has landed to readers, or takes it back if it failed; returns
  *                       its parts, which are answered now. NULL: nothing has.
- * ty_shard_withdraw     takes back what is prepared; returns its parts. NULL: nothing is.
+ * ty_shard_withdraw     takes back what is prepared; returns its parts, which must be committed
+ *                       next, alone. NULL: nothing is.
  * ty_shard_is_ahead     whether anything is prepared, launched or landed.
  */
 bool ty_shard_may_prepare(struct ty_shard *shard, const struct ty_part *parts);

@@ -19,7 +19,7 @@ struct ty_group {
     struct ty_series *series;
     uint32_t first; /* place of its first candidate in `ordered` */
     uint32_t count;
-    bool is_new; /* storage gets the series with this commit */
+    bool is_new; /* ty_commit_note_series(): storage gets the series with this commit */
 };
 
 /* A revision of the commit being built, and the month that it is about. */
@@ -104,6 +104,8 @@ void ty_shard_begin_commit(struct ty_shard *shard, uint64_t sequence);
 /* Room for so many more candidates; false: no memory. */
 bool ty_commit_reserve(struct ty_commit *commit, uint32_t more);
 uint32_t ty_count_events(const struct ty_part *parts);
+/* The work on ids that the commit, and the one being built, were to store: sealing is given up. */
+void ty_shard_revert_ids(struct ty_shard *shard, struct ty_commit *commit);
 /* Forgets the ids that the commit added, and which series it brought to storage. */
 void ty_shard_forget_candidates(struct ty_shard *shard, struct ty_commit *commit);
 /* Tells the parts, and the counters, that nothing was stored. */
@@ -164,7 +166,7 @@ tally_status ty_shard_write_months(struct ty_shard *shard, struct ty_state_recor
 /* ty_shard_trim deletes a few journal values that nothing needs any more. */
 tally_status ty_shard_trim(struct ty_shard *shard, struct ty_state_record *state,
                            int64_t arrival_ms, uint64_t *trimmed);
-/* Whether events must be refused for lack of space. Within a transaction. */
+/* Whether events must be refused for lack of space. Looks at times, not at every commit. */
 bool ty_shard_is_full(struct ty_shard *shard);
 /* Looks at the file system for the gauge of it; at times, not at every commit. */
 void ty_shard_publish_disk(struct ty_shard *shard);

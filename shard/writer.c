@@ -108,7 +108,7 @@ static struct ty_part *wait_for_parts(struct ty_writer *writer, int64_t timeout_
         else if (pthread_cond_timedwait(&writer->filled, &writer->lock, &until) == ETIMEDOUT)
             break;
     }
-    if (has_room(writer))
+    if (writer->phase != STORED && has_room(writer)) /* First who waits for an answer. */
         parts = take_parts(writer, COMMIT_WEIGHT_MAX - writer->prepared_weight);
     *stopping = writer->stopping;
     pthread_mutex_unlock(&writer->lock);

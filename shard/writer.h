@@ -1,8 +1,9 @@
 /*
- * writer.h: a shard's thread: takes parts of batches from a queue and commits them together.
+ * writer.h: a shard's two threads: the writer takes parts of batches from a queue and decides them
+ * together, the store's thread takes them to disk.
  *
- * While a commit waits for the disk, what arrives gathers in the queue and becomes the next one:
- * group commit, without a timer.
+ * What arrives while a commit is being stored is decided meanwhile and becomes the next one: group
+ * commit, without a timer.
  *
  * Threads: ty_writer_push() any; start and stop the owner.
  */
@@ -13,7 +14,7 @@
 
 struct ty_writer;
 
-/* ty_writer_start runs the shard (borrowed until stopped) on a thread of its own. NULL: the system
+/* ty_writer_start runs the shard (borrowed until stopped) on threads of its own. NULL: the system
  * has no thread or memory left. */
 struct ty_writer *ty_writer_start(struct ty_shard *shard);
 
@@ -24,7 +25,7 @@ struct ty_writer *ty_writer_start(struct ty_shard *shard);
  */
 bool ty_writer_push(struct ty_writer *writer, struct ty_part *first);
 
-/* ty_writer_stop commits what is queued, ends the thread and frees the writer. NULL is fine. */
+/* ty_writer_stop commits what is queued, ends the threads and frees the writer. NULL is fine. */
 void ty_writer_stop(struct ty_writer *writer);
 
 #endif

@@ -30,7 +30,7 @@ tally_status ty_store_put_kept(struct ty_store *store, const struct ty_puts *put
     const char *at = puts->bytes.data, *end = at + puts->bytes.length;
     int code = 0;
 
-    if (!ty_buffer_ok(&puts->bytes))
+    if (!ty_puts_ok(puts))
         return ty_fail(error, TALLY_NO_MEMORY, "no memory for what is to be stored");
     while (at != end && code == 0) {
         struct header header;
@@ -44,9 +44,14 @@ tally_status ty_store_put_kept(struct ty_store *store, const struct ty_puts *put
     return ty_store_fail(error, code, "cannot store what was kept for the commit");
 }
 
+bool ty_puts_ok(const struct ty_puts *puts)
+{
+    return ty_buffer_ok(&puts->bytes);
+}
+
 void ty_puts_clear(struct ty_puts *puts)
 {
-    if (!ty_buffer_ok(&puts->bytes))
+    if (!ty_puts_ok(puts))
         ty_buffer_fini(&puts->bytes);
     puts->bytes.length = 0;
 }

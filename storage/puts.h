@@ -18,6 +18,9 @@ struct ty_puts {
 tally_status ty_store_put_kept(struct ty_store *store, const struct ty_puts *puts,
                                tally_error *error);
 
+/* False: there was no memory to keep an entry. */
+bool ty_puts_ok(const struct ty_puts *puts);
+
 /* ty_puts_clear empties the list, and keeps its memory for the next; ty_puts_fini frees it. */
 void ty_puts_clear(struct ty_puts *puts);
 void ty_puts_fini(struct ty_puts *puts);

@@ -459,6 +459,35 @@ Test(dedup, a_journal_value_given_back_is_not_sealed)
     ty_dedup_free(dedup);
 }
 
+/* Commits that fail must not push out ids of those that did not. */
+Test(dedup, ids_of_failed_commits_take_no_room)
+{
+    struct ty_dedup *dedup = ty_dedup_new(1000000, UINT64_C(1) << 20);
+    uint64_t part = ty_dedup_ids_max(dedup) / 20, next = 1000;
+    int64_t now_ms = START_MS;
+
+    ty_dedup_advance(dedup, now_ms, 1);
+    add_numbers(dedup, 0, 1000);
+    for (int n = 0; n < 50; n++) { /* each with one that was decided on top of it */
+        uint64_t first = next;
+
+        for (int commit = 0; commit < 2; commit++) {
+            ty_dedup_advance(dedup, now_ms += 1500, 2 + (uint64_t)commit);
+            add_numbers(dedup, next, part);
+            next += part;
+        }
+        for (uint64_t i = first; i < next; i++) {
+            struct ty_key key = numbered_key(i);
+
+            ty_dedup_remove(dedup, &key);
+        }
+    }
+    cr_assert_eq(ty_dedup_gauges(dedup).entries, 1000u);
+    cr_assert_eq(ty_dedup_gauges(dedup).forgotten_early, 0u);
+    cr_assert_eq(first_known(dedup, 1000), 0u);
+    ty_dedup_free(dedup);
+}
+
 /* One id a second for a day: the seconds would take more memory than the ids. */
 Test(dedup, few_ids_over_a_long_time_are_collected_too)
 {

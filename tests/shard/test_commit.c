@@ -160,6 +160,16 @@ Test(commit, forgets_ids_when_the_window_has_passed)
     cr_assert_eq(events_of(1, 1), 2);
 }
 
+/* Memory that was short once is there again: that must not be the end of all commits. */
+Test(commit, a_journal_value_that_had_no_memory_is_written_the_next_time)
+{
+    struct ty_event event = ty_world_event(&world, 1, 1, "a");
+
+    for (size_t i = 0; i < TY_COUNT_OF(world.shard->commits); i++)
+        world.shard->commits[i].journal.failed = true;
+    cr_assert_eq(ty_world_send(&world, &event), TALLY_ACCEPTED);
+}
+
 /* The same id in two batches that share a commit is still one event. */
 Test(commit, parts_of_one_commit_know_each_other)
 {

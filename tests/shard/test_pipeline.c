@@ -341,6 +341,17 @@ Test(pipeline, maintenance_gets_its_turn)
     cr_assert_eq(visible(1), (launches + 2) * UINT64_C(1000));
 }
 
+/* An event counts when its commit was begun, if it does not say when: that must not be long ago. */
+Test(pipeline, a_commit_does_not_stay_open_for_ever)
+{
+    prepare_and_launch(load_many(0));
+    ty_shard_prepare(world.shard, LOAD(1, "a"));
+    ty_world_pass(&world, 999);
+    cr_assert(ty_shard_may_prepare(world.shard, LOAD(2, "b")));
+    ty_world_pass(&world, 1);
+    cr_assert_not(ty_shard_may_prepare(world.shard, LOAD(2, "b")));
+}
+
 /* A full disk must be told before anything is taken in. */
 Test(pipeline, a_full_shard_takes_nothing_ahead)
 {
@@ -396,15 +407,34 @@ Test(pipeline, turns_with_nothing_to_do_do_nothing)
 
 /* --- Sealing ids on the way --- */
 
+/* Opens a world in which ids are sealed all the time. */
+static void open_sealing(uint64_t seal_ids)
+{
+    ty_world_close(&world);
+    world.options.dedup_seal_ids = seal_ids;
+    world.options.dedup_window_ms = INT64_C(86400000) * 30;
+    open_world();
+}
+
+/* Of ids "id-0" to "id-<count - 1>" none may be counted again. */
+static void check_known(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct ty_event event;
+        char id[24];
+
+        snprintf(id, sizeof(id), "id-%u", i);
+        event = ty_world_event(&world, 1, 1, id);
+        cr_assert_neq(ty_world_send(&world, &event), TALLY_ACCEPTED, "%s is counted again", id);
+    }
+}
+
 /* Ids are sealed in slices that go with commits of events; a restart must find every one. */
 Test(pipeline, ids_that_were_sealed_on_the_way_are_remembered)
 {
     char ids[3][24];
 
-    ty_world_close(&world);
-    world.options.dedup_seal_ids = 100;
-    world.options.dedup_window_ms = INT64_C(86400000) * 30;
-    open_world();
+    open_sealing(100);
     for (unsigned i = 0; i < 1200; i += 3) {
         struct ty_part *answered;
 
@@ -421,13 +451,61 @@ Test(pipeline, ids_that_were_sealed_on_the_way_are_remembered)
     ty_shard_check(world.shard);
     ty_world_reopen(&world);
     cr_assert_eq(visible(1), 1200);
-    for (unsigned i = 0; i < 1200; i++) {
-        struct ty_event event;
+    check_known(1200);
+}
 
-        snprintf(ids[0], sizeof(ids[0]), "id-%u", i);
-        event = ty_world_event(&world, 1, 1, ids[0]);
-        cr_assert_neq(ty_world_send(&world, &event), TALLY_ACCEPTED, "%s is counted again", ids[0]);
+/* Events of a month that is closed come now and then, each of which takes back a commit. That must
+ * not keep ids from being sealed, or memory runs out and they are forgotten early. */
+Test(pipeline, ids_are_sealed_also_when_commits_are_taken_back)
+{
+    struct ty_event january = ty_world_event(&world, 1, 1, "first");
+    struct ty_close close = {.customer = ty_world_customer(1)};
+    struct ty_part closing = {.close = &close}, *answered;
+    char id[24];
+
+    open_sealing(400);
+    january.time_ms = TY_WORLD_START_MS - 20 * INT64_C(86400000);
+    close.through = ty_month_of_day(ty_day_of_ms(january.time_ms));
+    cr_assert_eq(ty_world_send(&world, &january), TALLY_ACCEPTED);
+    ty_shard_commit(world.shard, &closing);
+    for (unsigned i = 0; i < 2400; i++) {
+        ty_world_pass(&world, 1500);
+        snprintf(id, sizeof(id), "id-%u", i);
+        ty_shard_prepare(world.shard, LOAD(i % 2, id));
+        if (i % 3 == 0) {
+            snprintf(id, sizeof(id), "late-%u", i);
+            LOAD(2, id);
+            batches[2].events[0].time_ms = january.time_ms;
+            ty_batch_seal(&batches[2], &world.shard->secret);
+            ty_shard_prepare(world.shard, &parts[2]);
+        }
+        if (world.shard->flight != NULL)
+            ty_shard_store(world.shard);
+        if (!turn(&answered))
+            ty_shard_commit(world.shard, ty_shard_withdraw(world.shard));
     }
+    finish();
+    cr_assert_gt(atomic_load(&world.shard->stats.dedup_runs), 4);
+    ty_world_reopen(&world);
+    check_known(2400);
+}
+
+/* However the events of commits arrive, alone, first or later, their ids are sealed as fast. */
+Test(pipeline, no_id_is_left_out_when_it_is_told_how_many_are_to_be_sealed)
+{
+    struct ty_part *answered;
+
+    prepare_and_launch(LOAD(0, "a"));
+    cr_assert_eq(world.shard->ids_owed, 0, "one was worked for");
+    ty_shard_prepare(world.shard, LOAD(1, "b"));
+    ty_shard_prepare(world.shard, LOAD(2, "c", "d"));
+    cr_assert_eq(world.shard->ids_owed, 2);
+    ty_shard_store(world.shard);
+    cr_assert(turn(&answered));
+    cr_assert_eq(world.shard->ids_owed, 2);
+    finish();
+    ty_shard_commit(world.shard, LOAD(0, "e"));
+    cr_assert_eq(world.shard->ids_owed, 0);
 }
 
 /* A slice of a run whose commit failed is not in storage: the run must not count. */
@@ -435,10 +513,7 @@ Test(pipeline, ids_are_remembered_when_commits_fail_while_they_are_sealed)
 {
     char ids[2][24];
 
-    ty_world_close(&world);
-    world.options.dedup_seal_ids = 100;
-    world.options.dedup_window_ms = INT64_C(86400000) * 30;
-    open_world();
+    open_sealing(100);
     for (unsigned i = 0; i < 1000; i += 2) {
         struct ty_part *answered, *withdrawn;
 
@@ -464,11 +539,5 @@ Test(pipeline, ids_are_remembered_when_commits_fail_while_they_are_sealed)
     finish();
     ty_world_reopen(&world);
     cr_assert_eq(visible(1), 1000);
-    for (unsigned i = 0; i < 1000; i++) {
-        struct ty_event event;
-
-        snprintf(ids[0], sizeof(ids[0]), "id-%u", i);
-        event = ty_world_event(&world, 1, 1, ids[0]);
-        cr_assert_neq(ty_world_send(&world, &event), TALLY_ACCEPTED, "%s is counted again", ids[0]);
-    }
+    check_known(1000);
 }

@@ -51,11 +51,14 @@ static void prepare(struct ahead *ahead)
     bool begins = of->commit->parts == NULL;
     int64_t remembered_ms;
 
-    if (begins) {
-        simulation_tick(simulation);
-        ahead->building = (struct reference_commit){
-            .shard = ahead->shard, .mono_ns = simulation->mono_ns, .remembered_ms = INT64_MAX};
-    }
+    simulation_tick(simulation);
+    if (begins)
+        ahead->building =
+            (struct reference_commit){.shard = ahead->shard, .remembered_ms = INT64_MAX};
+    else /* The disk takes its time. */
+        for (uint64_t ms = below(simulation, 20); ms > 0; ms--)
+            simulation_tick(simulation);
+    ahead->building.mono_ns = simulation->mono_ns;
     ty_shard_prepare(of, &ahead->loads[ahead->sent++].part);
     ahead->building.received_ms = of->commit->received_ms;
     ahead->building.arrival_ms = of->commit->arrival_ms;

@@ -51,6 +51,8 @@ static void prepare(struct ahead *ahead)
     bool begins = of->commit->parts == NULL;
     int64_t remembered_ms;
 
+    if (begins && one_in(simulation, 3))
+        simulation_pass_time(simulation);
     simulation_tick(simulation);
     if (begins)
         ahead->building =

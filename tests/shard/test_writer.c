@@ -33,6 +33,7 @@ static void init(void)
     ty_gate_init(&gate);
     world.options.faults = &gate.faults;
     ty_world_open(&world);
+    ty_shard_maintain(world.shard); /* What a crash may have left is looked for once. */
     same_event = calloc(QUEUE_MAX + JOBS, sizeof(*same_event));
     writer = ty_writer_start(world.shard);
     cr_assert_not_null(writer);
@@ -219,6 +220,94 @@ Test(writer, a_stop_commits_what_is_queued)
         cr_assert_eq(jobs[i].batch.outcomes[0].result, TALLY_ACCEPTED);
     }
     cr_assert_eq(ty_world_total(&world, 1, 1, TALLY_MONTHLY, "2023-02").events, pushed);
+}
+
+/* --- Commits ahead: of 256 events and more --- */
+
+#define MANY 300
+
+/* While the store's thread stands at the gate, the writer decides what comes; it is answered in
+ * order, and what needs more than events waits its turn. */
+Test(writer, what_arrives_while_a_commit_is_stored_is_decided_and_answered_in_order)
+{
+    struct ty_close close = {.customer = ty_world_customer(1), .through = 0};
+
+    ty_gate_close(&gate);
+    cr_assert(ty_writer_push(writer, make_job(0, MANY)));
+    ty_gate_await(&gate, 1);
+    for (unsigned i = 1; i <= 20; i++) {
+        struct ty_part *part = make_job(i, i == 10 ? MANY : 1);
+
+        if (i == 12) {
+            part->count = 0;
+            part->close = &close;
+        }
+        cr_assert(ty_writer_push(writer, part));
+    }
+    cr_assert_eq(ty_world_total(&world, 1, 1, TALLY_MONTHLY, "2023-02").events, 0);
+    ty_gate_open(&gate);
+    await_done(21);
+    for (unsigned i = 0; i <= 20; i++) {
+        cr_assert_eq(jobs[i].place, i + 1, "job %u was answered as number %u", i, jobs[i].place);
+        cr_assert_eq(jobs[i].part.status, TALLY_OK);
+        cr_assert(i == 12 || jobs[i].batch.outcomes[0].result == TALLY_DUPLICATE ||
+                  jobs[i].batch.outcomes[0].result == TALLY_ACCEPTED);
+    }
+    cr_assert_eq(close.result, TY_CLOSE_DONE);
+    cr_assert_eq(ty_world_total(&world, 1, 1, TALLY_MONTHLY, "2023-02").events, 20);
+}
+
+/* A stop must finish what is being stored, and what was decided on top of it. */
+Test(writer, a_stop_answers_what_is_ahead)
+{
+    pthread_t stopper;
+
+    ty_gate_close(&gate);
+    cr_assert(ty_writer_push(writer, make_job(0, MANY)));
+    ty_gate_await(&gate, 1);
+    cr_assert(ty_writer_push(writer, make_job(1, MANY)));
+    cr_assert(ty_writer_push(writer, make_job(2, 1)));
+    cr_assert_eq(pthread_create(&stopper, NULL, stop_writer, writer), 0);
+    ty_gate_open(&gate);
+    pthread_join(stopper, NULL);
+    writer = NULL;
+    cr_assert_eq(done_count, 3);
+    cr_assert_not(ty_shard_is_ahead(world.shard));
+    cr_assert_eq(ty_world_total(&world, 1, 1, TALLY_MONTHLY, "2023-02").events, 3);
+}
+
+static int fail_at_gate(void *context, enum ty_fault_point point)
+{
+    int code = ty_gate_hit(context, point);
+    bool fails;
+
+    pthread_mutex_lock(&gate.lock);
+    fails = point == TY_FAULT_COMMIT && done_count == 0;
+    pthread_mutex_unlock(&gate.lock);
+    return fails ? ENOSPC : code;
+}
+
+/* The one that fails is told so; what was decided on top of it is stored all the same. */
+Test(writer, a_commit_ahead_that_fails_does_not_take_the_next_one_along)
+{
+    ty_writer_stop(writer);
+    ty_world_crash(&world);
+    gate.faults.hit = fail_at_gate;
+    done_count = 1;
+    ty_world_open(&world);
+    ty_shard_maintain(world.shard);
+    writer = ty_writer_start(world.shard);
+    done_count = 0;
+    ty_gate_close(&gate);
+    cr_assert(ty_writer_push(writer, make_job(0, MANY)));
+    ty_gate_await(&gate, 1);
+    cr_assert(ty_writer_push(writer, make_job(1, MANY)));
+    ty_gate_open(&gate);
+    await_done(2);
+    cr_assert_eq(jobs[0].part.status, TALLY_FULL);
+    cr_assert_eq(jobs[0].batch.outcomes[0].result, TALLY_NOT_STORED);
+    cr_assert_eq(jobs[1].part.status, TALLY_OK, "%s", jobs[1].part.problem);
+    cr_assert_eq(ty_world_total(&world, 1, 1, TALLY_MONTHLY, "2023-02").events, 1);
 }
 
 /* Whoever waits for a commit that fails must be told, too. */

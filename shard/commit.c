@@ -6,7 +6,8 @@
  *   3. commit
  *   4. publish to readers; only then are the batches answered
  *
- * Until 3 has succeeded nothing is visible and everything can be taken back.
+ * Until 3 has succeeded nothing is visible and everything can be taken back. Here one commit goes
+ * through all of it; pipeline.c has two on their way.
  */
 #include <stdlib.h>
 #include <string.h>

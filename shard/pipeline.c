@@ -70,6 +70,7 @@ static void begin(struct ty_shard *shard)
 {
     struct ty_commit *commit = shard->commit;
 
+    TY_ASSERT(!commit->works_ids);
     ty_shard_begin_commit(shard, next_sequence(shard));
     commit->last = &commit->parts;
     commit->spoiled = commit->settles_ids = false;
@@ -178,7 +179,7 @@ void ty_shard_store(struct ty_shard *shard)
     struct ty_store *store = shard->store;
     tally_error *error = &commit->error;
 
-    if (commit->candidate_count == 0 && !commit->works_ids)
+    if (commit->candidate_count == 0 && ty_puts_are_none(&commit->puts))
         return; /* All of it was stored before, or is refused. */
     commit->status = ty_store_begin(store, error);
     if (commit->status != TALLY_OK)

@@ -49,6 +49,11 @@ bool ty_puts_ok(const struct ty_puts *puts)
     return ty_buffer_ok(&puts->bytes);
 }
 
+bool ty_puts_are_none(const struct ty_puts *puts)
+{
+    return puts->bytes.length == 0 && ty_puts_ok(puts);
+}
+
 void ty_puts_clear(struct ty_puts *puts)
 {
     if (!ty_puts_ok(puts))

@@ -20,6 +20,7 @@ tally_status ty_store_put_kept(struct ty_store *store, const struct ty_puts *put
 
 /* False: there was no memory to keep an entry. */
 bool ty_puts_ok(const struct ty_puts *puts);
+bool ty_puts_are_none(const struct ty_puts *puts);
 
 /* ty_puts_clear empties the list, and keeps its memory for the next; ty_puts_fini frees it. */
 void ty_puts_clear(struct ty_puts *puts);

@@ -247,9 +247,12 @@ Test(pipeline, duplicates_alone_wait_for_what_they_repeat)
     ty_shard_store(world.shard);
     cr_assert(turn(&answered));
     cr_assert_eq(answered, &parts[0]);
+    ty_world_fail(&world, TY_FAULT_BEGIN, 0, EIO);
     cr_assert_eq(finish(), &parts[1]);
+    cr_assert_eq(parts[1].status, TALLY_OK);
+    cr_assert_not(ty_world_has_failed(&world), "there was nothing to store");
     cr_assert_eq(result(1, 0), TALLY_DUPLICATE);
-    cr_assert_eq(world.shard->state.last_sequence, 1, "there was nothing to store");
+    cr_assert_eq(world.shard->state.last_sequence, 1);
     cr_assert_eq(atomic_load(&world.shard->stats.commits), 1);
 }
 

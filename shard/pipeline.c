@@ -20,7 +20,7 @@
 #include "shard/shard_internal.h"
 
 /* To decide fewer takes less time than to wake another thread. */
-#define EVENTS_MIN 256
+#define EVENTS_MIN 512
 /* So many commits in a row, then one that does maintenance. */
 #define LAUNCHED_MAX 7
 /* A commit's time of arrival is when it was begun: it takes in no more after so long. */

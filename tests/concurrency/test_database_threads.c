@@ -24,7 +24,7 @@
 #define PRODUCERS    3
 #define BATCHES      80 /* of each producer */
 #define EVENTS       25 /* of each batch */
-#define EVENTS_AHEAD 400
+#define EVENTS_AHEAD 600
 #define READERS      3
 #define QUERIES      UINT64_C(300) /* of each reader, at least */
 

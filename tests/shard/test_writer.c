@@ -222,9 +222,9 @@ Test(writer, a_stop_commits_what_is_queued)
     cr_assert_eq(ty_world_total(&world, 1, 1, TALLY_MONTHLY, "2023-02").events, pushed);
 }
 
-/* --- Commits ahead: of 256 events and more --- */
+/* --- Commits ahead: of 512 events and more --- */
 
-#define MANY 300
+#define MANY 600
 
 /* While the store's thread stands at the gate, the writer decides what comes; it is answered in
  * order, and what needs more than events waits its turn. */

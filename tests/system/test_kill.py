@@ -37,7 +37,7 @@ RANGES = {
 
 def batch_size(rng):
     """Small ones, as of many clients, and now and then one that a commit takes in blocks."""
-    return rng.choice((1, 1, 5, 40, 200, 1, 5, 40, rng.randrange(300, 1001)))
+    return rng.choice((1, 1, 5, 40, 200, 1, 5, 40, rng.randrange(512, 1001)))
 
 
 class Batch:

@@ -86,7 +86,8 @@ typedef struct tally_error {
  */
 typedef struct tally_options {
     const char *directory;        /* required; created when missing; one process at a time */
-    unsigned shards;              /* writer threads, fixed when the directory is created;
+    unsigned shards;              /* each has a file and two threads; fixed when the
+                                     directory is created;
                                      0: as many as it has; a new one gets one less than
                                      the cores, at least 1 */
     int64_t dedup_window_ms;      /* how long an id is remembered after arrival; 0 switches

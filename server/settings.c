@@ -25,8 +25,8 @@ const struct ty_setting ty_settings[] = {
      .value = "N",
      .initial = "auto",
      .none = "auto",
-     .help = "writer threads, fixed when the database is created; auto: as it was created, a new "
-             "one with one less than the cores, at least 1",
+     .help = "shards, each with a file and two threads, fixed when the database is created; auto: "
+             "as it was created, a new one with one less than the cores, at least 1",
      .kind = TY_SETTING_COUNT,
      .min = 1,
      .max = 256,

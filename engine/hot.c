@@ -217,6 +217,17 @@ void ty_hot_write(struct ty_hot *hot, struct ty_month_node *month)
     hot->writing = month;
 }
 
+struct ty_month_node *ty_hot_take_writing(struct ty_hot *hot)
+{
+    struct ty_month_node *month = hot->writing;
+
+    if (month != NULL) {
+        hot->writing = month->next_writing;
+        month->writing = false;
+    }
+    return month;
+}
+
 uint64_t ty_hot_lacks_from(const struct ty_hot *hot, uint64_t next)
 {
     const struct ty_month_node *month;

@@ -5,17 +5,6 @@
 
 #include <stdlib.h>
 
-struct ty_month_node *ty_hot_take_writing(struct ty_hot *hot)
-{
-    struct ty_month_node *month = hot->writing;
-
-    if (month != NULL) {
-        hot->writing = month->next_writing;
-        month->writing = false;
-    }
-    return month;
-}
-
 /* --- Dropping. The release stores that unlink pair with the readers' acquire loads of links, so
  * that a reader sees the neighbours whole; the node itself stays readable until the epoch says. ---
  */

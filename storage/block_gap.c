@@ -131,8 +131,12 @@ tally_status ty_gap_check(MDB_txn *txn, MDB_dbi tree, const uint8_t *key, tally_
     if (status == TALLY_OK && found)
         status = ty_gap_check_behind(cursor, &at, &value, key, key, error);
     at = (MDB_val){.mv_size = TY_BLOCK_KEY_BYTES, .mv_data = (void *)key};
-    if (status == TALLY_OK && found) /* That may have moved on. */
+    if (status == TALLY_OK && found) { /* That may have moved on. */
         found = mdb_cursor_get(cursor, &at, &value, MDB_SET_RANGE) == 0;
+        /* As in key_gap.c: a cursor that has a page may find what a search for it did not. */
+        if (found && compare(&at, key) <= 0)
+            status = out_of_order(key, error);
+    }
     if (status == TALLY_OK)
         status = ty_gap_check_before(cursor, found ? &at : NULL, key, key, error);
     mdb_cursor_close(cursor);

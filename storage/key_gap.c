@@ -62,6 +62,10 @@ tally_status ty_key_gap_check(MDB_cursor *cursor, const MDB_val *wanted,
         return status;
     key = *wanted;
     code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    /* A cursor that has a page looks at the page's first key before it searches: so it may find
+     * what the search that a damaged key leads astray does not. */
+    if (code == 0 && !ty_key_ascends(wanted, &key))
+        return gap->damaged(&key, TY_KEY_OUT_OF_ORDER, error);
     code = mdb_cursor_get(cursor, &key, &value, code == 0 ? MDB_PREV : MDB_LAST);
     if (code == 0)
         return check_side(cursor, wanted, &key, &value, MDB_PREV, gap, error);

@@ -369,9 +369,7 @@ int64_t ty_shard_maintain(struct ty_shard *shard)
 
     if (shard->failed)
         return 1000;
-    ty_arrival_advance(&shard->arrival, wall_ms, ty_clock_mono_ns(&shard->options.clock));
-    if (shard->ids != NULL)
-        ty_id_index_advance(shard->ids, shard->arrival.now_ms, shard->state.last_sequence + 1);
+    ty_shard_advance_arrival(shard, wall_ms, shard->state.last_sequence + 1);
     status = maintain_once(shard, false, true, &done);
     if (status == TALLY_FULL) /* No room for months: trimming alone may make some. */
         status = maintain_once(shard, false, false, &done);

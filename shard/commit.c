@@ -218,6 +218,16 @@ void ty_shard_count_results(struct ty_shard *shard, const struct ty_commit *comm
             ty_atomic_add(&shard->stats.results[i], commit->results[i], memory_order_relaxed);
 }
 
+int64_t ty_shard_advance_arrival(struct ty_shard *shard, int64_t wall_ms, uint64_t sequence)
+{
+    int64_t arrival_ms =
+        ty_arrival_advance(&shard->arrival, wall_ms, ty_clock_mono_ns(&shard->options.clock));
+
+    if (shard->ids != NULL)
+        ty_id_index_advance(shard->ids, arrival_ms, sequence);
+    return arrival_ms;
+}
+
 void ty_shard_begin_commit(struct ty_shard *shard, uint64_t sequence)
 {
     struct ty_commit *commit = shard->commit;
@@ -229,10 +239,7 @@ void ty_shard_begin_commit(struct ty_shard *shard, uint64_t sequence)
     commit->start_ns = ty_clock_mono_ns(&shard->options.clock);
     commit->received_ms = ty_clock_wall_ms(&shard->options.clock);
     commit->mono_ms = ty_shard_mono_ms(shard);
-    commit->arrival_ms = ty_arrival_advance(&shard->arrival, commit->received_ms,
-                                            ty_clock_mono_ns(&shard->options.clock));
-    if (shard->ids != NULL)
-        ty_id_index_advance(shard->ids, commit->arrival_ms, sequence);
+    commit->arrival_ms = ty_shard_advance_arrival(shard, commit->received_ms, sequence);
     shard->error.message[0] = '\0';
 }
 

@@ -81,13 +81,8 @@ static void begin(struct ty_shard *shard)
 /* Later parts arrive later: their ids must not be forgotten before their time. */
 static void go_on(struct ty_shard *shard)
 {
-    struct ty_commit *commit = shard->commit;
-
-    commit->arrival_ms =
-        ty_arrival_advance(&shard->arrival, ty_clock_wall_ms(&shard->options.clock),
-                           ty_clock_mono_ns(&shard->options.clock));
-    if (shard->ids != NULL)
-        ty_id_index_advance(shard->ids, commit->arrival_ms, next_sequence(shard));
+    shard->commit->arrival_ms = ty_shard_advance_arrival(
+        shard, ty_clock_wall_ms(&shard->options.clock), next_sequence(shard));
 }
 
 /* False: the parts must be decided in a commit that is made alone. */

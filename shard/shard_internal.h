@@ -99,7 +99,10 @@ static inline struct ty_event *ty_part_event(const struct ty_part *part, uint32_
     return &part->batch->events[part->indexes == NULL ? part->first + i : part->indexes[i]];
 }
 
-/* commit.c. Begins to build a commit whose journal value would be `sequence`. */
+/* commit.c. Moves the arrival clock on, and with it what ids are remembered; later ones come with
+ * the journal value `sequence`. Returns its time. */
+int64_t ty_shard_advance_arrival(struct ty_shard *shard, int64_t wall_ms, uint64_t sequence);
+/* Begins to build a commit whose journal value would be `sequence`. */
 void ty_shard_begin_commit(struct ty_shard *shard, uint64_t sequence);
 /* Room for so many more candidates; false: no memory. */
 bool ty_commit_reserve(struct ty_commit *commit, uint32_t more);

@@ -27,18 +27,19 @@ int ty_store_put_or_keep(struct ty_store *store, struct ty_puts *puts, MDB_dbi t
 tally_status ty_store_put_kept(struct ty_store *store, const struct ty_puts *puts,
                                tally_error *error)
 {
-    const char *at = puts->bytes.data, *end = at + puts->bytes.length;
+    const char *bytes = puts->bytes.data;
+    size_t at = 0;
     int code = 0;
 
     if (!ty_puts_ok(puts))
         return ty_fail(error, TALLY_NO_MEMORY, "no memory for what is to be stored");
-    while (at != end && code == 0) {
+    while (at != puts->bytes.length && code == 0) {
         struct header header;
 
-        memcpy(&header, at, sizeof(header));
+        memcpy(&header, bytes + at, sizeof(header));
         at += sizeof(header);
-        code = ty_store_put(store, header.tree, at, header.key_length, at + header.key_length,
-                            header.length, 0);
+        code = ty_store_put(store, header.tree, bytes + at, header.key_length,
+                            bytes + at + header.key_length, header.length, 0);
         at += header.key_length + header.length;
     }
     return ty_store_fail(error, code, "cannot store what was kept for the commit");

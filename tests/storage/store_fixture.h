@@ -6,6 +6,7 @@
 #ifndef TY_TESTS_STORAGE_STORE_FIXTURE_H
 #define TY_TESTS_STORAGE_STORE_FIXTURE_H
 
+#include "storage/snapshot.h"
 #include "storage/store.h"
 #include "tests/support/random.h"
 #include "tests/support/temporary_directory.h"
@@ -164,6 +165,20 @@ static inline void check_filled(struct ty_store *store, bool expected)
     assert_ok(ty_store_get_month(store, 3, 636, &month, &problem));
     cr_assert(ty_total_equal(&month.total, expected ? &want_day.total : &no_day.total));
     ty_store_abort(store);
+}
+
+/* ty_snapshot_each_reject() in a snapshot of its own. */
+static inline tally_status
+each_reject(struct ty_store *store, uint64_t *before,
+            bool (*each)(void *context, const struct ty_kept_reject *kept), void *context)
+{
+    struct ty_snapshot *snapshot;
+    tally_status status;
+
+    assert_ok(ty_snapshot_begin(store, &snapshot, &problem));
+    status = ty_snapshot_each_reject(snapshot, before, each, context, &problem);
+    ty_snapshot_end(store, snapshot);
+    return status;
 }
 
 #endif

@@ -52,14 +52,8 @@ static bool note(void *context, const struct ty_kept_reject *kept)
 static tally_status list(struct ty_store *store, uint64_t *before, size_t limit,
                          struct found *found)
 {
-    struct ty_snapshot *snapshot;
-    tally_status status;
-
     *found = (struct found){.limit = limit};
-    assert_ok(ty_snapshot_begin(store, &snapshot, &problem));
-    status = ty_snapshot_each_reject(snapshot, before, note, found, &problem);
-    ty_snapshot_end(store, snapshot);
-    return status;
+    return each_reject(store, before, note, found);
 }
 
 /* Exchanges a bit of a reject's key where it lies in the file. */

@@ -127,7 +127,7 @@ typedef struct tally_options {
  * tally_open: open a database, or create it.
  *
  * Takes the directory's lock, recovers what the last process left (a kill or a power cut needs
- * nothing special) and starts one writer thread a shard. Returns when queries and events are
+ * nothing special) and starts two threads a shard. Returns when queries and events are
  * welcome; after a crash with millions of remembered ids that can take seconds.
  *
  *   options  Borrowed. `directory` is required.

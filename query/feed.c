@@ -220,49 +220,39 @@ static tally_status read_extent(struct reader *reader, struct ty_journal_extent 
     return status == TALLY_CORRUPT && extent->first != 0 ? TALLY_OK : status;
 }
 
+/* The oldest value that is kept, or the next one that there will be. */
+static uint64_t oldest(const struct ty_journal_extent *extent)
+{
+    return extent->first != 0 ? extent->first : extent->committed + 1;
+}
+
 /* Puts the shard's position onto a value that is there, or behind the last one. */
 static tally_status settle(struct reader *reader, const struct ty_journal_extent *extent)
 {
     uint64_t *at = position(reader);
 
-    if (*at == extent->last + 1 && reader->cursor->index == 0)
+    if (*at == extent->committed + 1 && reader->cursor->index == 0)
         return TALLY_OK;
-    if (*at > extent->last)
+    if (*at > extent->committed)
         return ty_fail(reader->error, TALLY_INVALID,
                        "a cursor of another database: shard %u has no value %llu yet",
                        reader->cursor->shard, (unsigned long long)*at);
-    if (*at < extent->first) {
+    if (*at < oldest(extent)) {
         reader->page->trimmed |= *at != 0;
-        *at = extent->first;
-        reader->cursor->index = 0;
+        *at = oldest(extent);
+        reader->cursor->index = 0; /* It must not be taken for a place in another value. */
     }
     return TALLY_OK;
 }
 
-/* The journal is empty. What the shard had committed by then, up to value `last`, is trimmed, and
- * so is a value in whose middle the reader stands: its place there must not be taken for one in
- * another shard. */
-static void settle_behind(struct reader *reader, uint64_t last)
-{
-    uint64_t *at = position(reader);
-
-    if (*at > last && reader->cursor->index == 0)
-        return;
-    reader->page->trimmed = true;
-    *at = TY_MAX(*at, last + 1);
-    reader->cursor->index = 0;
-}
-
-static tally_status read_journal(struct reader *reader, uint64_t last)
+static tally_status read_journal(struct reader *reader)
 {
     struct ty_journal_extent extent;
     tally_status status = read_extent(reader, &extent);
 
-    if (status == TALLY_OK && extent.first != 0)
+    if (status == TALLY_OK)
         status = settle(reader, &extent);
-    else if (status == TALLY_OK)
-        settle_behind(reader, last);
-    if (status != TALLY_OK || extent.first == 0)
+    if (status != TALLY_OK)
         return status;
     reader->has_series = false; /* Their numbers are each shard's own. */
     status = ty_snapshot_each_journal(reader->snapshot, *position(reader), read_value, reader,
@@ -270,25 +260,17 @@ static tally_status read_journal(struct reader *reader, uint64_t last)
     return status != TALLY_OK ? status : reader->status;
 }
 
-/* Read before a snapshot, which then shows that commit, or its value trimmed. Acquire: pairs with
- * the release in shard/shard.c. */
-static uint64_t last_sequence(struct ty_shard *shard)
-{
-    return ty_atomic_load(&ty_shard_stats(shard)->last_sequence, memory_order_acquire);
-}
-
 static tally_status read_shard(struct reader *reader, const struct ty_database *database)
 {
     unsigned shard = reader->cursor->shard;
     struct ty_shard *of = ty_database_shard(database, shard);
     struct ty_store *store = ty_shard_view(of).store;
-    uint64_t last = last_sequence(of); /* before the snapshot */
     tally_status status = ty_snapshot_begin(store, &reader->snapshot, reader->error);
     tally_error problem;
 
     if (status != TALLY_OK)
         return status;
-    status = read_journal(reader, last);
+    status = read_journal(reader);
     ty_snapshot_end(store, reader->snapshot);
     if (status == TALLY_CORRUPT && reader->error != NULL) {
         problem = *reader->error;
@@ -304,7 +286,6 @@ static tally_status begin(const struct ty_database *database, struct ty_feed_cur
 {
     struct ty_shard *of = ty_database_shard(database, shard);
     struct ty_store *store = ty_shard_view(of).store;
-    uint64_t last = last_sequence(of); /* before the snapshot */
     struct ty_journal_extent extent;
     struct ty_snapshot *snapshot;
     tally_status status;
@@ -319,7 +300,7 @@ static tally_status begin(const struct ty_database *database, struct ty_feed_cur
     if (status == TALLY_CORRUPT && extent.first != 0)
         status = TALLY_OK;
     if (status == TALLY_OK)
-        cursor->sequences[shard] = extent.first != 0 ? extent.first : last + 1;
+        cursor->sequences[shard] = oldest(&extent);
     return status;
 }
 

@@ -251,9 +251,7 @@ void ty_shard_publish_gauges(struct ty_shard *shard)
     set(&stats->dedup_runs, ids.runs);
     set(&stats->dedup_seals, ids.seals);
     set(&stats->journal_bytes, shard->state.journal_bytes);
-    /* Release: pairs with the acquire in query/feed.c; who reads it sees that commit in snapshots.
-     */
-    ty_atomic_store(&stats->last_sequence, shard->state.last_sequence, memory_order_release);
+    set(&stats->last_sequence, shard->state.last_sequence);
     set(&stats->rejects, shard->rejects.count);
     set(&stats->reject_bytes, shard->rejects.bytes);
     set(&stats->replay_values,

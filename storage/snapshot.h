@@ -39,6 +39,7 @@ ty_snapshot_each_day(struct ty_snapshot *snapshot, uint32_t series, int32_t firs
 struct ty_journal_extent {
     uint64_t first;
     uint64_t last;
+    uint64_t committed;         /* the newest that there ever was, trimmed or not; 0: none */
     int64_t oldest_received_ms; /* the wall clock of the first value's commit */
 };
 

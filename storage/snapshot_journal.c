@@ -45,8 +45,11 @@ static tally_status read_extent(struct ty_snapshot *snapshot, struct ty_journal_
     if (status == TALLY_OK)
         status = ty_store_journal_extent(store, snapshot->txn, &state, &extent->first,
                                          &extent->last, error);
-    if (status != TALLY_OK || extent->first == 0)
+    if (status != TALLY_OK)
         return status;
+    extent->committed = TY_MAX(state.last_sequence, extent->last);
+    if (extent->first == 0)
+        return TALLY_OK;
     ty_put_u64_be(bytes, extent->first);
     code = mdb_get(snapshot->txn, store->journal, &key, &value);
     if (code == MDB_NOTFOUND)

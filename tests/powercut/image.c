@@ -108,7 +108,7 @@ static bool find_flying(struct ty_database *database, unsigned shard,
     uint64_t acknowledged = count_commits(database, shard, done);
     uint64_t most = count_commits(database, shard, progress->counts[MARK_BEGUN]);
     uint64_t found = ty_atomic_load(
-        &ty_shard_stats(ty_database_shard(database, shard))->last_sequence, memory_order_acquire);
+        &ty_shard_stats(ty_database_shard(database, shard))->last_sequence, memory_order_relaxed);
 
     CHECK(found == acknowledged || found == most,
           "shard %u has %llu journal values; %llu are acknowledged, and %llu were sent", shard,

@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "query/feed.h"
@@ -133,6 +134,29 @@ Test(feed_emptied, what_was_trimmed_is_told_though_nothing_is_left)
     expect_page(&cursor, 10, "", false);
     send_two(0, "c", "d");
     expect_page(&cursor, 10, "cd", false);
+}
+
+/* A cursor that was kept for one database must not make another one's next events wait until it
+ * has as many. */
+Test(feed_emptied, a_cursor_of_another_database_is_refused)
+{
+    struct ty_feed_cursor cases[] = {{.sequences = {3}}, {.index = 1, .sequences = {2}}};
+    struct ty_feed_query query = {.limit = 10};
+
+    open_database(1);
+    send_two(0, "a", "b");
+    empty_shard_0(1);
+    for (size_t i = 0; i < TY_COUNT_OF(cases); i++) {
+        struct ty_feed_page page;
+        char ids[64] = "", message[96];
+
+        snprintf(message, sizeof(message),
+                 "a cursor of another database: shard 0 has no value %d yet",
+                 (int)cases[i].sequences[0]);
+        cr_assert_eq(ty_feed_read(database, &query, &cases[i], take_id, ids, &page, &problem),
+                     TALLY_INVALID);
+        cr_assert_str_eq(problem.message, message);
+    }
 }
 
 /* Who was given everything before it was trimmed has missed nothing. */

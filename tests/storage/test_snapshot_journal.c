@@ -79,6 +79,7 @@ Test(snapshot_journal, an_empty_journal_has_no_ends_and_no_values)
 
     cr_assert_eq(extent.first, 0u);
     cr_assert_eq(extent.last, 0u);
+    cr_assert_eq(extent.committed, 0u);
     assert_ok(walk(store, 0, &met));
     cr_assert_eq(met.count, 0u);
     ty_store_close(store);

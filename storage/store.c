@@ -264,6 +264,24 @@ void ty_store_look_away(struct ty_store *store)
     store->look = NULL;
 }
 
+int ty_store_put(struct ty_store *store, MDB_dbi tree, const void *key, size_t key_length,
+                 const void *value, size_t length, unsigned flags)
+{
+    MDB_val k = {.mv_size = key_length, .mv_data = (void *)key};
+    MDB_val v = {.mv_size = length, .mv_data = (void *)value};
+    int code = ty_store_fault(store, TY_FAULT_PUT);
+
+    return code != 0 ? code : mdb_put(store->txn, tree, &k, &v, flags);
+}
+
+int ty_store_get(struct ty_store *store, MDB_dbi tree, const void *key, size_t key_length,
+                 MDB_val *value)
+{
+    MDB_val k = {.mv_size = key_length, .mv_data = (void *)key};
+
+    return mdb_get(ty_store_reading(store), tree, &k, value);
+}
+
 /* --- Space --- */
 
 /* The free list is LMDB's tree 0: each value is a count of pages, then the page numbers. LMDB shows

@@ -861,7 +861,7 @@ class Operations(unittest.TestCase):
                 path = os.path.join(server.directory, "shard-000", "data.mdb")
                 with open(path, "r+b") as file:
                     content = file.read()
-                    # The key, its record's version, then the record's checksum (storage/tables.c).
+                    # The key, its record's version, then the record's checksum (storage/store_records.c).
                     places = [found.start() for found in
                               re.finditer(re.escape(name.encode()) + rb"[\1-\x0f]\0\0\0", content)]
                     self.assertTrue(places)

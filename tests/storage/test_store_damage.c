@@ -2,9 +2,7 @@
 
 #include <lmdb.h>
 
-TestSuite(tables, .init = make_directory, .fini = remove_directory);
-
-/* --- Damage --- */
+TestSuite(store_damage, .init = make_directory, .fini = remove_directory);
 
 static tally_status read_database(struct ty_store *store, tally_error *error)
 {
@@ -144,7 +142,7 @@ static void flip_bits(const struct place *place, struct ty_random *random)
 
 /* Damage on the disk must be found before it becomes somebody's bill, and the error has to name the
  * place, so that an operator knows what is affected. */
-Test(tables, damaged_values_are_found_and_named)
+Test(store_damage, damaged_values_are_found_and_named)
 {
     struct ty_random random;
 
@@ -161,7 +159,7 @@ Test(tables, damaged_values_are_found_and_named)
 }
 
 /* Data of a later version must not be misread by an older program: it says what to do. */
-Test(tables, a_newer_format_is_refused_with_a_clear_message)
+Test(store_damage, a_newer_format_is_refused_with_a_clear_message)
 {
     char given[20], known[20];
 
@@ -181,129 +179,4 @@ Test(tables, a_newer_format_is_refused_with_a_clear_message)
         cr_assert_eq(read_place(&places[p]), TALLY_NEWER);
         damage(&places[p], 1, 0x10, -8);
     }
-}
-
-/* A partition on a shard that does not exist would lose its customers. */
-Test(tables, a_partition_map_beyond_the_shards_is_refused)
-{
-    struct ty_database_record record = make_database();
-    struct ty_store *store = open_store();
-
-    record.partition_shard[1023] = 3;
-    assert_ok(ty_store_begin(store, &problem));
-    assert_ok(ty_store_put_database(store, &record, &problem));
-    cr_assert_eq(read_database(store, &problem), TALLY_CORRUPT);
-    cr_assert_not_null(strstr(problem.message, "partition"), "%s", problem.message);
-    ty_store_close(store);
-}
-
-/* --- Series --- */
-
-struct series_walk {
-    uint32_t next;
-    uint32_t stop_at;
-};
-
-static tally_status expect_series(void *context, uint32_t id, const struct ty_uuid *customer,
-                                  const struct ty_uuid *workflow)
-{
-    struct series_walk *walk = context;
-
-    cr_assert_eq(id, walk->next, "in ascending order");
-    cr_assert_eq(customer->bytes[15], (uint8_t)(id % 7));
-    cr_assert_eq(workflow->bytes[15], (uint8_t)id);
-    walk->next += 3;
-    return id == walk->stop_at ? TALLY_NO_MEMORY : TALLY_OK;
-}
-
-/* A start loads all series, in order, and stops when its caller cannot go on. */
-Test(tables, walks_all_series_in_order)
-{
-    struct ty_store *store = open_store();
-    struct series_walk walk = {.stop_at = UINT32_MAX};
-
-    assert_ok(ty_store_begin(store, &problem));
-    for (uint32_t id = 0; id < 3000; id += 3) {
-        struct ty_uuid customer = {{0}}, workflow = {{0}};
-
-        customer.bytes[15] = (uint8_t)(id % 7);
-        workflow.bytes[15] = (uint8_t)id;
-        assert_ok(ty_store_put_series(store, id, &customer, &workflow, &problem));
-    }
-    assert_ok(ty_store_each_series(store, expect_series, &walk, &problem));
-    cr_assert_eq(walk.next, 3000u);
-    walk = (struct series_walk){.stop_at = 600};
-    cr_assert_eq(ty_store_each_series(store, expect_series, &walk, &problem), TALLY_NO_MEMORY);
-    cr_assert_eq(walk.next, 603u);
-    ty_store_close(store);
-}
-
-/* --- Journal --- */
-
-struct journal_walk {
-    uint64_t next;
-    uint64_t stop_at;
-    size_t bytes;
-};
-
-static tally_status expect_value(void *context, uint64_t sequence, struct ty_journal_cursor *cursor,
-                                 size_t length, tally_error *error)
-{
-    struct journal_walk *walk = context;
-    struct ty_journal_record record;
-
-    cr_assert_eq(sequence, walk->next++);
-    cr_assert_eq(cursor->header.arrival_ms, ARRIVAL_MS + (int64_t)(sequence / 5) * 100);
-    while (ty_journal_next(cursor, &record))
-        cr_assert_eq(record.kind, TY_JOURNAL_SERIES);
-    walk->bytes += length;
-    return sequence == walk->stop_at ? ty_fail(error, TALLY_IO, "stopped") : TALLY_OK;
-}
-
-/* The journal is appended, searched by arrival, read from a place on, and trimmed from its start.
- */
-Test(tables, the_journal_is_found_by_arrival_read_and_trimmed)
-{
-    const uint64_t first = 10, last = 60;
-    struct ty_store *store = open_store();
-    struct journal_walk walk = {.next = first};
-    struct ty_journal_header header;
-    uint64_t sequence;
-    size_t length;
-
-    assert_ok(ty_store_begin(store, &problem));
-    for (uint64_t n = first; n <= last; n++)
-        assert_ok(append(store, n, ARRIVAL_MS + (int64_t)(n / 5) * 100, (size_t)n, &problem));
-    cr_assert_neq(append(store, last - 1, ARRIVAL_MS, 0, &problem), TALLY_OK, "only at the end");
-    ty_store_abort(store);
-    assert_ok(ty_store_begin(store, &problem));
-    for (uint64_t n = first; n <= last; n++)
-        assert_ok(append(store, n, ARRIVAL_MS + (int64_t)(n / 5) * 100, (size_t)n, &problem));
-    for (uint64_t from = first; from <= last; from++)
-        for (int64_t ms = ARRIVAL_MS + 150; ms <= ARRIVAL_MS + 1350; ms += 50) {
-            uint64_t expected = from;
-
-            while (expected <= last && ARRIVAL_MS + (int64_t)(expected / 5) * 100 < ms)
-                expected++;
-            assert_ok(ty_store_find_arrival(store, from, last, ms, &sequence, &problem));
-            cr_assert_eq(sequence, expected);
-        }
-    assert_ok(ty_store_each_journal(store, 1, expect_value, &walk, &problem));
-    cr_assert_eq(walk.next, last + 1);
-    cr_assert_gt(walk.bytes, 1000u);
-    walk = (struct journal_walk){.next = 33, .stop_at = 40};
-    cr_assert_eq(ty_store_each_journal(store, 33, expect_value, &walk, &problem), TALLY_IO);
-    cr_assert_str_eq(problem.message, "stopped");
-    cr_assert_eq(walk.next, 41u);
-    for (uint64_t n = first; n <= last; n++) {
-        assert_ok(ty_store_first_journal(store, &sequence, &length, &header, &problem));
-        cr_assert_eq(sequence, n);
-        cr_assert_geq(length, (size_t)TY_MAX(n, (uint64_t)TY_JOURNAL_HEADER_BYTES));
-        cr_assert_eq(header.arrival_ms, ARRIVAL_MS + (int64_t)(n / 5) * 100);
-        assert_ok(ty_store_delete_journal(store, n, &problem));
-        cr_assert_neq(ty_store_delete_journal(store, n, &problem), TALLY_OK, "gone");
-    }
-    assert_ok(ty_store_first_journal(store, &sequence, &length, &header, &problem));
-    cr_assert_eq(sequence, 0u, "empty");
-    ty_store_close(store);
 }

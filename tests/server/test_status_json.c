@@ -73,7 +73,7 @@ static struct ty_shard_status make_status(void)
         .map_bytes = 20,
         .disk_bytes = UINT64_MAX,
         .full = true,
-        .journal = {21, 22, 1675252800000},
+        .journal = {.first = 21, .last = 22, .oldest_received_ms = 1675252800000},
     };
 
     return status;

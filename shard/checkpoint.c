@@ -236,13 +236,6 @@ static tally_status read_space(struct ty_shard *shard, bool count_free, struct t
     return status;
 }
 
-void ty_shard_publish_disk(struct ty_shard *shard)
-{
-    struct ty_space space;
-
-    (void)read_space(shard, false, &space); /* Else the gauge stays at what it was. */
-}
-
 bool ty_shard_is_full(struct ty_shard *shard)
 {
     int64_t now_ns = ty_clock_mono_ns(&shard->options.clock);
@@ -299,8 +292,6 @@ static tally_status maintain_once(struct ty_shard *shard, bool everything, bool 
     *done = 0;
     if (status != TALLY_OK)
         return status;
-    if (shard->full) /* Nobody sends events to a full shard: look whether it still is. */
-        (void)ty_shard_is_full(shard);
     state.arrival_ms = shard->arrival.now_ms;
     status = ty_shard_trim(shard, &state, state.arrival_ms, &trimmed);
     if (status == TALLY_OK)
@@ -370,6 +361,7 @@ int64_t ty_shard_maintain(struct ty_shard *shard)
     if (shard->failed)
         return 1000;
     ty_shard_advance_arrival(shard, wall_ms, shard->state.last_sequence + 1);
+    (void)ty_shard_is_full(shard); /* Others take space and free it, too; /readyz must tell. */
     status = maintain_once(shard, false, true, &done);
     if (status == TALLY_FULL) /* No room for months: trimming alone may make some. */
         status = maintain_once(shard, false, false, &done);
@@ -377,7 +369,6 @@ int64_t ty_shard_maintain(struct ty_shard *shard)
     ty_hot_rest(&shard->hot, ty_shard_mono_ms(shard), shard->options.checkpoint_ms,
                 shard->options.hot_bytes);
     release_memory(shard);
-    ty_shard_publish_disk(shard);
     ty_shard_publish_gauges(shard);
     return done != 0 ? 0 : 1000;
 }

@@ -166,7 +166,7 @@ tally_status ty_shard_open(const struct ty_shard_options *options,
         ty_shard_close(shard, false);
         return status;
     }
-    ty_shard_publish_disk(shard);
+    (void)ty_shard_is_full(shard);
     ty_shard_publish_gauges(shard);
     *out = shard;
     return TALLY_OK;

@@ -171,8 +171,6 @@ tally_status ty_shard_trim(struct ty_shard *shard, struct ty_state_record *state
                            int64_t arrival_ms, uint64_t *trimmed);
 /* Whether events must be refused for lack of space. Looks at times, not at every commit. */
 bool ty_shard_is_full(struct ty_shard *shard);
-/* Looks at the file system for the gauge of it; at times, not at every commit. */
-void ty_shard_publish_disk(struct ty_shard *shard);
 
 int64_t ty_shard_mono_ms(const struct ty_shard *shard);
 /* A commit of rejects, or one that dropped some, has succeeded. */

@@ -422,7 +422,7 @@ Test(checkpoint, a_commit_trims_a_few_values)
 /* --- Space --- */
 
 /* Sends batches until one is refused; returns how many events were stored. */
-static uint64_t fill_map(void)
+static uint64_t fill_map(int64_t pass_ms)
 {
     enum { COUNT = 300 };
     struct ty_event *events = calloc(COUNT, sizeof(*events));
@@ -432,7 +432,7 @@ static uint64_t fill_map(void)
     for (unsigned round = 0; round < 1000; round++) {
         for (unsigned i = 0; i < COUNT; i++)
             events[i] = new_event(i % 20);
-        ty_world_pass(&world, 200);
+        ty_world_pass(&world, pass_ms);
         if (ty_world_commit(&world, events, COUNT, results) != TALLY_OK)
             break;
         stored += COUNT;
@@ -471,7 +471,7 @@ Test(checkpoint, events_are_refused_at_the_reserve_and_trimming_makes_room)
     uint64_t stored;
 
     open_small();
-    stored = fill_map();
+    stored = fill_map(200);
     cr_assert_gt(stored, 3000);
     cr_assert_not_null(strstr(world.problem, "of 4 MiB of the map are used"), "%s", world.problem);
     cr_assert_not_null(strstr(world.problem, "below a reserve of 2 MiB"), "%s", world.problem);
@@ -496,6 +496,20 @@ Test(checkpoint, events_are_refused_at_the_reserve_and_trimming_makes_room)
     cr_assert_eq(all_events(), stored + 1);
 }
 
+/* A commit that ran out of space may be the last one for a while: who asks must not be told that
+ * events are taken until then. */
+Test(checkpoint, a_full_map_is_noticed_without_an_event)
+{
+    open_small();
+    cr_assert_gt(fill_map(0), 3000, "within a moment, so that nobody looked at the space");
+    cr_assert_eq(stat_of(&stats->full), 0);
+    ty_world_pass(&world, 1000);
+    ty_shard_maintain(world.shard);
+    cr_assert_eq(stat_of(&stats->full), 1);
+    reopen_shard();
+    cr_assert_eq(stat_of(&stats->full), 1, "nor after a restart");
+}
+
 /* Whoever gives it a larger map gets on at once, with everything that was acknowledged. */
 Test(checkpoint, a_restart_with_a_larger_map_goes_on)
 {
@@ -503,7 +517,7 @@ Test(checkpoint, a_restart_with_a_larger_map_goes_on)
     uint64_t stored;
 
     open_small();
-    stored = fill_map();
+    stored = fill_map(200);
     reopen_shard();
     event = new_event(1);
     cr_assert_eq(ty_world_commit(&world, &event, 1, NULL), TALLY_FULL, "the same map is full");

@@ -174,6 +174,17 @@ class FullDisk(Full):
         self.check_all_again(server, taken + 1)
         server.stop()
 
+    def test_a_full_disk_is_told_before_an_event_is_refused(self):
+        """Nobody sends any: who balances the load must know without."""
+        directory = os.path.join(self.disk.path, "data")
+        with Server("--shards", "1", "--map-size", "32MiB", directory=directory) as server:
+            self.take_space(0)
+            server.wait_ready(503)
+            os.remove(self.ballast)
+            server.wait_ready()
+            self.assertEqual(self.send(server, 0).json()["accepted"], BATCH)
+            server.stop()
+
     def test_a_disk_that_is_filled_by_somebody_else(self):
         """Not even the reserve is left: the commit itself fails, with ENOSPC."""
         directory = os.path.join(self.disk.path, "data")

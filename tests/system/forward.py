@@ -193,3 +193,9 @@ class Producer:
 
 def producer(server):
     return Producer(server.forward_address)
+
+
+def documents(server, start="2023-01-01", end="2023-01-31"):
+    """What is counted of CUSTOMER in WORKFLOW."""
+    rows = server.rows(CUSTOMER, WORKFLOW, "daily", start, end)
+    return sum(row["num_documents"] for row in rows)

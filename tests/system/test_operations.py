@@ -169,7 +169,7 @@ class Operations(unittest.TestCase):
             self.assertRegex(log, "created with 2")
             server.options = []
             server.start()
-            self.assertIn("shards=2", server.log())
+            server.wait_logged("shards=2")
             server.stop()
 
     def test_a_data_file_that_has_been_cut_short_is_told(self):

@@ -80,12 +80,17 @@ int32_t ty_month_of_day(int32_t day)
     return (date.year - EPOCH_YEAR) * MONTHS_PER_YEAR + date.month - 1;
 }
 
-int32_t ty_first_day_of_month(int32_t month)
+struct ty_date ty_date_of_month(int32_t month)
 {
     int32_t years = (int32_t)floor_div(month, MONTHS_PER_YEAR);
 
-    return ty_day_of_date((struct ty_date){
-        .year = EPOCH_YEAR + years, .month = month - years * MONTHS_PER_YEAR + 1, .day = 1});
+    return (struct ty_date){
+        .year = EPOCH_YEAR + years, .month = month - years * MONTHS_PER_YEAR + 1, .day = 1};
+}
+
+int32_t ty_first_day_of_month(int32_t month)
+{
+    return ty_day_of_date(ty_date_of_month(month));
 }
 
 int32_t ty_week_of_day(int32_t day)

@@ -46,9 +46,11 @@ int32_t ty_day_of_date(struct ty_date date);
 /* The date of a day number. */
 struct ty_date ty_date_of_day(int32_t day);
 
-/* The month number that holds a day, and the first day of a month. Months may be negative. */
+/* The month number that holds a day, and the first day of a month, as a date too. Months may be
+ * negative. */
 int32_t ty_month_of_day(int32_t day);
 int32_t ty_first_day_of_month(int32_t month);
+struct ty_date ty_date_of_month(int32_t month);
 
 /* The week number that holds a day, and the Monday of a week. Weeks may be negative. */
 int32_t ty_week_of_day(int32_t day);

@@ -1,9 +1,9 @@
 #include "engine/period.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "engine/datetime_text.h"
+#include "engine/digits.h"
 #include "engine/timestamp.h"
 
 #define OUT_OF_RANGE "the year is out of range (1970 to 9999)"
@@ -147,28 +147,61 @@ const char *ty_period_parse(tally_frequency frequency, const char *text, size_t 
     return NULL;
 }
 
-size_t ty_period_format(tally_frequency frequency, int64_t period, char text[TY_PERIOD_TEXT_BYTES])
+static char *put_month(char *at, struct ty_date date)
 {
-    int64_t start_ms = ty_period_start_ms(frequency, period);
-    struct ty_date date = ty_date_of_day(ty_day_of_ms(start_ms));
-    unsigned year = (unsigned)date.year % 10000, month = (unsigned)date.month % 100;
-    unsigned day = (unsigned)date.day % 100, hour;
-    struct ty_iso_week iso;
+    at = ty_put_digits(at, (unsigned)date.year, 4);
+    *at++ = '-';
+    return ty_put_digits(at, (unsigned)date.month, 2);
+}
 
+static char *put_week(char *at, struct ty_iso_week iso)
+{
+    at = ty_put_digits(at, (unsigned)iso.year, 4);
+    *at++ = '-';
+    *at++ = 'W';
+    return ty_put_digits(at, (unsigned)iso.week, 2);
+}
+
+static char *put_day(char *at, int32_t day)
+{
+    struct ty_date date = ty_date_of_day(day);
+
+    at = put_month(at, date);
+    *at++ = '-';
+    return ty_put_digits(at, (unsigned)date.day, 2);
+}
+
+static char *put_hour(char *at, int64_t hour)
+{
+    int32_t day = ty_day_of_ms(hour * TY_MS_PER_HOUR);
+
+    at = put_day(at, day);
+    *at++ = 'T';
+    at = ty_put_digits(at, (unsigned)(hour - day * INT64_C(24)), 2);
+    *at++ = 'Z';
+    return at;
+}
+
+static char *put_period(char *at, tally_frequency frequency, int64_t period)
+{
     switch (frequency) {
     case TALLY_MONTHLY:
-        return (size_t)snprintf(text, TY_PERIOD_TEXT_BYTES, "%04u-%02u", year, month);
+        return put_month(at, ty_date_of_month((int32_t)period));
     case TALLY_WEEKLY:
-        iso = ty_iso_week_of_week((int32_t)period);
-        return (size_t)snprintf(text, TY_PERIOD_TEXT_BYTES, "%04u-W%02u",
-                                (unsigned)iso.year % 10000, (unsigned)iso.week % 100);
+        return put_week(at, ty_iso_week_of_week((int32_t)period));
     case TALLY_DAILY:
-        return (size_t)snprintf(text, TY_PERIOD_TEXT_BYTES, "%04u-%02u-%02u", year, month, day);
+        return put_day(at, (int32_t)period);
     default:
-        hour = (unsigned)(period - ty_day_of_ms(start_ms) * INT64_C(24));
-        return (size_t)snprintf(text, TY_PERIOD_TEXT_BYTES, "%04u-%02u-%02uT%02uZ", year, month,
-                                day, hour % 100);
+        return put_hour(at, period);
     }
+}
+
+size_t ty_period_format(tally_frequency frequency, int64_t period, char text[TY_PERIOD_TEXT_BYTES])
+{
+    char *end = put_period(text, frequency, period);
+
+    *end = '\0';
+    return (size_t)(end - text);
 }
 
 int64_t ty_period_of_ms(tally_frequency frequency, int64_t ms)

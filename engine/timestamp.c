@@ -1,8 +1,9 @@
 #include "engine/timestamp.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "engine/datetime_text.h"
+#include "engine/digits.h"
 
 const char *ty_timestamp_parse(const char *text, size_t length, int64_t *ms)
 {
@@ -32,12 +33,18 @@ const char *ty_timestamp_parse(const char *text, size_t length, int64_t *ms)
 
 void ty_timestamp_format(int64_t ms, char text[TY_TIMESTAMP_TEXT_BYTES])
 {
+    static const char form[TY_TIMESTAMP_TEXT_BYTES] = "0000-00-00T00:00:00.000Z";
     int32_t day = ty_day_of_ms(ms);
     struct ty_date date = ty_date_of_day(day);
     unsigned rest = (unsigned)(ms - day * TY_MS_PER_DAY);
 
     TY_ASSERT(date.year >= 0 && date.year <= 9999);
-    snprintf(text, TY_TIMESTAMP_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-             (unsigned)date.year % 10000, (unsigned)date.month % 100, (unsigned)date.day % 100,
-             rest / 3600000 % 100, rest / 60000 % 60, rest / 1000 % 60, rest % 1000);
+    memcpy(text, form, sizeof(form));
+    ty_put_digits(text, (unsigned)date.year, 4);
+    ty_put_digits(text + 5, (unsigned)date.month, 2);
+    ty_put_digits(text + 8, (unsigned)date.day, 2);
+    ty_put_digits(text + 11, rest / 3600000, 2);
+    ty_put_digits(text + 14, rest / 60000 % 60, 2);
+    ty_put_digits(text + 17, rest / 1000 % 60, 2);
+    ty_put_digits(text + 20, rest % 1000, 3);
 }

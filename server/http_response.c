@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "engine/digits.h"
+
 static const struct {
     int status;
     const char *phrase;
@@ -58,13 +60,6 @@ const char *ty_http_status_phrase(int status)
     return "Unknown";
 }
 
-static char *put_two(char *at, int number)
-{
-    at[0] = (char)('0' + number / 10 % 10);
-    at[1] = (char)('0' + number % 10);
-    return at + 2;
-}
-
 static char *put_text(char *at, const char *text, size_t length)
 {
     memcpy(at, text, length);
@@ -84,18 +79,17 @@ const char *ty_http_date_text(struct ty_http_date *date, time_t now)
     date->second = now;
     at = put_text(at, days + (ptrdiff_t)tm.tm_wday * 3, 3);
     at = put_text(at, ", ", 2);
-    at = put_two(at, tm.tm_mday);
+    at = ty_put_digits(at, (unsigned)tm.tm_mday, 2);
     *at++ = ' ';
     at = put_text(at, months + (ptrdiff_t)tm.tm_mon * 3, 3);
     *at++ = ' ';
-    at = put_two(at, (tm.tm_year + 1900) / 100);
-    at = put_two(at, (tm.tm_year + 1900) % 100);
+    at = ty_put_digits(at, (unsigned)tm.tm_year + 1900, 4);
     *at++ = ' ';
-    at = put_two(at, tm.tm_hour);
+    at = ty_put_digits(at, (unsigned)tm.tm_hour, 2);
     *at++ = ':';
-    at = put_two(at, tm.tm_min);
+    at = ty_put_digits(at, (unsigned)tm.tm_min, 2);
     *at++ = ':';
-    at = put_two(at, tm.tm_sec);
+    at = ty_put_digits(at, (unsigned)tm.tm_sec, 2);
     put_text(at, " GMT", 5);
     return date->text;
 }

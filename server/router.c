@@ -4,6 +4,8 @@
 
 #include "ingest/percent.h"
 
+#define SEGMENTS_MAX 16 /* more than any pattern has */
+
 /* The next segment of "/a/b/c", without its slash; false at the end. */
 static bool next_segment(const char **at, const char *end, struct ty_text *segment)
 {
@@ -23,38 +25,51 @@ static bool is_parameter(struct ty_text segment)
     return segment.length == 2 && memcmp(segment.data, "{}", 2) == 0;
 }
 
-/* Decodes one segment of the path behind what is already in match->text. */
-static bool decode(struct ty_match *match, size_t *used, struct ty_text segment,
-                   struct ty_text *decoded)
+static bool is_equal(struct ty_text a, struct ty_text b)
 {
-    size_t length;
-
-    if (segment.length > sizeof(match->text) - *used ||
-        !ty_percent_decode(segment, match->text + *used, &length))
-        return false;
-    *decoded = (struct ty_text){.data = match->text + *used, .length = length};
-    *used += length;
-    return true;
+    return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
 }
 
-static bool matches(const char *pattern, struct ty_text path, struct ty_match *match)
-{
-    const char *at = path.data, *end = path.data + path.length;
-    const char *pattern_at = pattern, *pattern_end = pattern + strlen(pattern);
-    struct ty_text wanted, segment, decoded;
-    size_t used = 0;
+/* A path, its segments decoded. */
+struct path {
+    struct ty_text segments[SEGMENTS_MAX];
+    size_t count;
+};
 
-    match->parameter_count = 0;
-    while (next_segment(&pattern_at, pattern_end, &wanted)) {
-        if (!next_segment(&at, end, &segment) || !decode(match, &used, segment, &decoded))
+/* False: no pattern can match it. */
+static bool decode(struct ty_text text, char buffer[TY_ROUTE_PATH_MAX], struct path *path)
+{
+    const char *at = text.data, *end = text.data + text.length;
+    struct ty_text segment;
+    size_t used = 0, length;
+
+    path->count = 0;
+    while (next_segment(&at, end, &segment)) {
+        if (path->count == SEGMENTS_MAX || segment.length > TY_ROUTE_PATH_MAX - used ||
+            !ty_percent_decode(segment, buffer + used, &length))
             return false;
-        if (is_parameter(wanted))
-            match->parameters[match->parameter_count++] = decoded;
-        else if (wanted.length != decoded.length ||
-                 memcmp(wanted.data, decoded.data, wanted.length) != 0)
-            return false;
+        path->segments[path->count++] = (struct ty_text){buffer + used, length};
+        used += length;
     }
     return at == end;
+}
+
+static bool matches(const char *pattern, const struct path *path, struct ty_match *match)
+{
+    const char *at = pattern, *end = pattern + strlen(pattern);
+    struct ty_text wanted;
+    size_t i = 0;
+
+    match->parameter_count = 0;
+    for (; next_segment(&at, end, &wanted); i++) {
+        if (i == path->count)
+            return false;
+        if (is_parameter(wanted))
+            match->parameters[match->parameter_count++] = path->segments[i];
+        else if (!is_equal(wanted, path->segments[i]))
+            return false;
+    }
+    return i == path->count;
 }
 
 static bool takes(const struct ty_route *route, enum ty_http_method method)
@@ -73,10 +88,14 @@ static const char *also_allow(const char *allow, enum ty_http_method method)
 void ty_router_match(const struct ty_route *routes, size_t count,
                      const struct ty_http_request *request, struct ty_match *match)
 {
+    struct path path;
+
     match->route = NULL;
     match->allow = NULL;
+    if (!decode(request->path, match->text, &path))
+        return;
     for (size_t i = 0; i < count; i++) {
-        if (!matches(routes[i].pattern, request->path, match))
+        if (!matches(routes[i].pattern, &path, match))
             continue;
         if (takes(&routes[i], request->method)) {
             match->route = &routes[i];

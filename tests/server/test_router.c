@@ -101,6 +101,7 @@ Test(router, what_is_not_there_matches_nothing)
         "/reseller/customers/c/usage/workflows",
         "/reseller/customers/c/usage/workflows/w/monthly/x",
         "/reseller/customers/c%00/usage/workflows/monthly",
+        "/v1/events/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17",
     };
 
     for (size_t i = 0; i < TY_COUNT_OF(paths); i++) {

@@ -115,6 +115,13 @@ void ty_dedup_advance(struct ty_dedup *dedup, int64_t arrival_ms, uint64_t seque
     ty_dedup_log_advance(&dedup->log, arrival_ms, dedup->window_ms, sequence);
 }
 
+void ty_dedup_go_on(struct ty_dedup *dedup, int64_t arrival_ms)
+{
+    TY_ASSERT(arrival_ms >= dedup->arrival_ms);
+    dedup->arrival_ms = arrival_ms;
+    ty_dedup_log_go_on(&dedup->log, arrival_ms, dedup->window_ms);
+}
+
 /* --- Tables --- */
 
 static const struct table *table_of(const struct ty_dedup *dedup, const struct ty_key *key)

@@ -37,7 +37,8 @@ struct ty_dedup_gauges {
 /*
  * ty_dedup_new makes an empty index.
  *
- *   window_ms   Positive: ids count for that long after their arrival, at most a second longer.
+ *   window_ms   Positive: ids count for that long after their arrival, at most a second longer
+ *               (and as long as their journal value, or the next, went on: ty_dedup_go_on()).
  *   bytes_max   What log and tables may take; when ids outgrow it the oldest are forgotten early.
  *
  * NULL: no memory.
@@ -56,6 +57,11 @@ void ty_dedup_expect(struct ty_dedup *dedup, uint64_t ids);
  * left the window; later ty_dedup_add() calls arrive at this time, with the journal value
  * `sequence`: the next one, or one that a commit whose ids were removed had before. */
 void ty_dedup_advance(struct ty_dedup *dedup, int64_t arrival_ms, uint64_t sequence);
+
+/* ty_dedup_go_on: the same for the journal value that is at it: a value has one time of arrival,
+ * that of its last ids. The first ones, and those of values shortly before, are remembered so much
+ * longer. */
+void ty_dedup_go_on(struct ty_dedup *dedup, int64_t arrival_ms);
 
 /* ty_dedup_prefetch starts loading the memory that a find of the key will touch. */
 void ty_dedup_prefetch(const struct ty_dedup *dedup, const struct ty_key *key);

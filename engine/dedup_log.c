@@ -128,16 +128,28 @@ static void drop_ticks(struct ty_dedup_log *log)
         log->oldest_tick++;
 }
 
-void ty_dedup_log_advance(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms,
-                          uint64_t sequence)
+/* Forgets whole ticks. */
+static void forget_expired(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms)
 {
-    begin_tick(log, arrival_ms, sequence);
     while (log->oldest_tick != log->newest_tick &&
            tick_at(log, log->oldest_tick)->last_ms < arrival_ms - window_ms) {
         while (log->oldest < tick_at(log, log->oldest_tick + 1)->first)
             forget_oldest(log);
         log->oldest_tick++;
     }
+}
+
+void ty_dedup_log_advance(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms,
+                          uint64_t sequence)
+{
+    begin_tick(log, arrival_ms, sequence);
+    forget_expired(log, arrival_ms, window_ms);
+}
+
+void ty_dedup_log_go_on(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms)
+{
+    tick_at(log, log->newest_tick)->last_ms = arrival_ms;
+    forget_expired(log, arrival_ms, window_ms);
 }
 
 void ty_dedup_log_forget(struct ty_dedup_log *log, uint64_t end, uint64_t most)

@@ -2,8 +2,8 @@
  * dedup_log.h: the records of remembered ids in the order of arrival, and when they arrived.
  *
  * A log of fixed size that is full at some point: the oldest record then makes room. Positions
- * count records from the start of the process; time is kept by ticks, stretches of at most a
- * second and of a bounded number of records.
+ * count records from the start of the process; time is kept by ticks, stretches of about a second
+ * at most and of a bounded number of records. A tick ends with the records of a journal value.
  *
  * Threads: one owner.
  */
@@ -55,6 +55,9 @@ void ty_dedup_log_fini(struct ty_dedup_log *log);
  * second later at most), and later ones arrive at this time, with the journal value `sequence`. */
 void ty_dedup_log_advance(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms,
                           uint64_t sequence);
+
+/* The last value goes on: with it, its records arrive at this time, those that are there too. */
+void ty_dedup_log_go_on(struct ty_dedup_log *log, int64_t arrival_ms, int64_t window_ms);
 
 /* Forgets the oldest records before a position, at most so many. */
 void ty_dedup_log_forget(struct ty_dedup_log *log, uint64_t end, uint64_t most);

@@ -157,6 +157,12 @@ void ty_id_index_advance(struct ty_id_index *index, int64_t arrival_ms, uint64_t
     ty_dedup_advance(index->newest, arrival_ms, sequence);
 }
 
+void ty_id_index_go_on(struct ty_id_index *index, int64_t arrival_ms)
+{
+    index->arrival_ms = arrival_ms;
+    ty_dedup_go_on(index->newest, arrival_ms);
+}
+
 /* --- Ids --- */
 
 bool ty_id_index_add(struct ty_id_index *index, const struct ty_key *key, uint64_t content)

@@ -51,9 +51,11 @@ void ty_id_index_free(struct ty_id_index *index);
 tally_status ty_id_index_load(struct ty_id_index *index, tally_error *error);
 uint64_t ty_id_index_sealed_sequence(const struct ty_id_index *index);
 
-/* As ty_dedup_expect(), ty_dedup_advance(), ty_dedup_add() and ty_dedup_remove(). */
+/* As ty_dedup_expect(), ty_dedup_advance(), ty_dedup_go_on(), ty_dedup_add() and
+ * ty_dedup_remove(). */
 void ty_id_index_expect(struct ty_id_index *index, uint64_t ids);
 void ty_id_index_advance(struct ty_id_index *index, int64_t arrival_ms, uint64_t sequence);
+void ty_id_index_go_on(struct ty_id_index *index, int64_t arrival_ms);
 bool ty_id_index_add(struct ty_id_index *index, const struct ty_key *key, uint64_t content);
 void ty_id_index_remove(struct ty_id_index *index, const struct ty_key *key);
 

@@ -81,8 +81,13 @@ static void begin(struct ty_shard *shard)
 /* Later parts arrive later: their ids must not be forgotten before their time. */
 static void go_on(struct ty_shard *shard)
 {
-    shard->commit->arrival_ms = ty_shard_advance_arrival(
-        shard, ty_clock_wall_ms(&shard->options.clock), next_sequence(shard));
+    const struct ty_clock *clock = &shard->options.clock;
+    struct ty_commit *commit = shard->commit;
+
+    commit->arrival_ms =
+        ty_arrival_advance(&shard->arrival, ty_clock_wall_ms(clock), ty_clock_mono_ns(clock));
+    if (shard->ids != NULL)
+        ty_id_index_go_on(shard->ids, commit->arrival_ms);
 }
 
 /* False: the parts must be decided in a commit that is made alone. */

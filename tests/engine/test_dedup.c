@@ -433,6 +433,39 @@ Test(dedup, collects_the_oldest_up_to_a_journal_value)
     ty_dedup_free(dedup);
 }
 
+/* A value that takes in more for a while ends where it ends, and arrived when it ended: or what is
+ * sealed of it differs from what a restart reads in the journal. */
+Test(dedup, a_journal_value_that_goes_on_stays_one)
+{
+    struct ty_dedup *dedup = ty_dedup_new(1000000, PLENTY);
+    struct ty_dedup_span span;
+    struct ty_id *ids;
+    uint32_t count;
+
+    ty_dedup_advance(dedup, START_MS, 1);
+    add_numbers(dedup, 0, 10);
+    ty_dedup_advance(dedup, START_MS + 900, 2);
+    add_numbers(dedup, 10, 10);
+    ty_dedup_go_on(dedup, START_MS + 1700);
+    add_numbers(dedup, 20, 10);
+    ty_dedup_advance(dedup, START_MS + 3000, 3);
+    add_numbers(dedup, 30, 10);
+    cr_assert(ty_dedup_oldest(dedup, 1, 100, &span));
+    cr_assert_eq(span.count, 30u);
+    cr_assert_eq(span.sequence, 2u);
+    cr_assert_eq(span.last_ms, START_MS + 1700);
+    ids = collect_all(dedup, &span, &count);
+    cr_assert_eq(count, 30u);
+    for (uint32_t i = 0; i < count; i++)
+        cr_assert_eq(ids[i].arrived_ms, START_MS + 1700);
+    free(ids);
+    ty_dedup_go_on(dedup, START_MS + 1700 + 1000000);
+    cr_assert_eq(first_known(dedup, 40), 0u, "to the end of the window");
+    ty_dedup_go_on(dedup, START_MS + 1700 + 1000001);
+    cr_assert_eq(first_known(dedup, 40), 30u);
+    ty_dedup_free(dedup);
+}
+
 /* A commit that fails gives its journal value back, and so does one that was decided on top of it.
  * Ids that come later with that value must not pass for older ones, or a restart misses them. */
 Test(dedup, a_journal_value_given_back_is_not_sealed)

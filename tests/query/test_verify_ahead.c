@@ -1,0 +1,128 @@
+/*
+ * test_verify_ahead.c: what commits that were decided ahead (shard/pipeline.c) leave on disk is
+ * what `tally verify` expects there: a false alarm sends an operator to the last backup.
+ */
+#include "query/verify.h"
+#include "tests/support/shard_world.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOADS 8
+
+static struct ty_world world;
+static struct ty_batch batches[LOADS];
+static struct ty_part parts[LOADS];
+static unsigned loads;
+static tally_error problem;
+
+static void init(void)
+{
+    ty_world_init(&world);
+    world.options.dedup_seal_ids = 1;
+    ty_world_open(&world);
+    ty_shard_maintain(world.shard); /* Looks for leftovers, before anything is sealed. */
+}
+
+static void fini(void)
+{
+    for (size_t i = 0; i < LOADS; i++)
+        ty_batch_fini(&batches[i]);
+    ty_world_fini(&world);
+}
+
+TestSuite(verify_ahead, .init = init, .fini = fini);
+
+static void prepare(const char *id)
+{
+    struct ty_batch *batch = &batches[loads];
+    struct ty_part *part = &parts[loads++];
+    struct ty_event *event = ty_batch_add(batch);
+    uint32_t record = event->record;
+
+    *event = ty_world_event(&world, 1, 1, id);
+    event->record = record;
+    ty_batch_seal(batch, &world.shard->secret);
+    *part = (struct ty_part){.batch = batch, .count = 1};
+    ty_shard_prepare(world.shard, part);
+}
+
+static void store(void)
+{
+    cr_assert(ty_shard_launch(world.shard));
+    ty_shard_store(world.shard);
+    ty_shard_land(world.shard);
+    cr_assert_not(ty_shard_launch(world.shard));
+    cr_assert_not_null(ty_shard_publish(world.shard));
+}
+
+static void seal_all(void)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        ty_world_pass(&world, 2000);
+        ty_shard_maintain(world.shard);
+    }
+}
+
+static void print(void *context, const struct ty_verify_problem *found)
+{
+    (void)context;
+    cr_log_error("%s: %s", found->check, found->text);
+}
+
+static void skip(void *context, const char *check, uint64_t done, uint64_t total, uint64_t events)
+{
+    (void)context, (void)check, (void)done, (void)total, (void)events;
+}
+
+static struct ty_verify_counts verify(void)
+{
+    const struct ty_verify_options options = {.dedup_window_ms = world.options.dedup_window_ms,
+                                              .memory_bytes = 32 << 20,
+                                              .report = print,
+                                              .progress = skip};
+    struct ty_database_record database;
+    struct ty_verify_counts counts;
+
+    ty_world_close(&world);
+    cr_assert_eq(ty_verify_shard(world.options.path, &options, &database, &counts, &problem),
+                 TALLY_OK, "%s", problem.message);
+    return counts;
+}
+
+/* A commit that takes in more while the disk works is one journal value with one time of arrival,
+ * also where a second ends in between. */
+Test(verify_ahead, a_commit_that_stays_open_over_a_second)
+{
+    struct ty_verify_counts counts;
+
+    prepare("before");
+    store();
+    ty_world_pass(&world, 500);
+    prepare("first");
+    ty_world_pass(&world, 700);
+    prepare("second");
+    store();
+    seal_all();
+    counts = verify();
+    cr_assert_eq(counts.sealed_ids, 3u);
+    cr_assert_eq(counts.problems, 0u);
+}
+
+/* The same, with only a part of it sealed. */
+Test(verify_ahead, a_run_ends_with_a_journal_value)
+{
+    struct ty_verify_counts counts;
+
+    prepare("before");
+    store();
+    ty_world_pass(&world, 500);
+    prepare("first");
+    ty_world_pass(&world, 700);
+    prepare("second");
+    store();
+    ty_shard_maintain(world.shard);
+    counts = verify();
+    cr_assert_eq(counts.problems, 0u);
+}

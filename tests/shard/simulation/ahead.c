@@ -58,7 +58,7 @@ static void prepare(struct ahead *ahead)
         ahead->building =
             (struct reference_commit){.shard = ahead->shard, .remembered_ms = INT64_MAX};
     else /* The disk takes its time. */
-        for (uint64_t ms = below(simulation, 20); ms > 0; ms--)
+        for (uint64_t ms = below(simulation, one_in(simulation, 4) ? 900 : 20); ms > 0; ms--)
             simulation_tick(simulation);
     ahead->building.mono_ns = simulation->mono_ns;
     ty_shard_prepare(of, &ahead->loads[ahead->sent++].part);

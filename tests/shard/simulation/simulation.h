@@ -12,6 +12,7 @@
  *   closings.c months that are closed, and revisions of them
  *   checks.c   queries and lists against the reference
  *   readers.c  the feed against the reference
+ *   disk.c     what is stored, against itself
  *
  * Everything that is wrong prints seed and step, and aborts.
  */
@@ -88,6 +89,8 @@ struct simulation {
     struct ty_database database; /* without writers: the simulation is every shard's owner */
     struct ty_shard *shards[SHARDS_MAX];
     bool created;
+    bool keeps_window;      /* of remembered ids, over all restarts */
+    int64_t window_kept_ms; /* by every life of this database */
     struct reference reference;
     struct reject_reference rejects;
     struct feed_reader readers[READERS];
@@ -103,6 +106,7 @@ struct simulation {
     uint64_t voids, void_again;
     uint64_t closings, closings_refused, closing_lists, revisions;
     uint64_t launched, withdrawn, lost_in_flight;
+    uint64_t verified_ids;
     uint64_t hits[OPERATIONS][FAULT_POINTS];
 };
 
@@ -210,6 +214,9 @@ void simulation_check_refused(struct simulation *simulation, const struct ty_par
 
 /* ahead.c: commits of one shard, each decided while the one before is being stored. */
 void simulation_commit_ahead(struct simulation *simulation);
+
+/* disk.c: of a database that is closed. */
+void simulation_verify(struct simulation *simulation);
 
 /* checks.c */
 void simulation_query(struct simulation *simulation);

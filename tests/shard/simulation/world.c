@@ -94,6 +94,12 @@ void simulation_disarm(struct simulation *simulation)
 
 /* --- Options --- */
 
+static void set_window(struct simulation *simulation, int64_t window_ms)
+{
+    simulation->options.dedup_window_ms = window_ms;
+    simulation->reference.window_ms = window_ms;
+}
+
 /* Different sizes of everything, so that each life of a database exercises other bounds. */
 static void choose_options(struct simulation *simulation)
 {
@@ -107,7 +113,6 @@ static void choose_options(struct simulation *simulation)
     simulation->options = (struct ty_shard_options){
         .map_bytes = maps[below(simulation, TY_COUNT_OF(maps))],
         .sync = false,
-        .dedup_window_ms = windows[below(simulation, TY_COUNT_OF(windows))],
         .dedup_memory_bytes = memories[below(simulation, TY_COUNT_OF(memories))],
         .dedup_seal_ids = seals[below(simulation, TY_COUNT_OF(seals))],
         .journal_retention_ms = (int64_t)below(simulation, 2 * (uint64_t)DAY_MS),
@@ -120,7 +125,7 @@ static void choose_options(struct simulation *simulation)
         .clock = {wall_ms, mono_ns, simulation},
         .faults = &simulation->faults,
     };
-    simulation->reference.window_ms = simulation->options.dedup_window_ms;
+    set_window(simulation, windows[below(simulation, TY_COUNT_OF(windows))]);
     /* Ids are forgotten by seconds, and in runs by another (storage/id_page_codec.h). */
     simulation->reference.slack_ms = 2000;
     simulation->reference.future_ms_max = simulation->options.future_ms_max;
@@ -132,8 +137,13 @@ static void choose_options(struct simulation *simulation)
 static void change_options(struct simulation *simulation)
 {
     uint64_t reject_bytes_max = simulation->options.reject_bytes_max;
+    int64_t window_ms = simulation->options.dedup_window_ms;
 
     choose_options(simulation);
+    if (simulation->keeps_window)
+        set_window(simulation, window_ms);
+    simulation->window_kept_ms =
+        TY_MIN(simulation->window_kept_ms, simulation->options.dedup_window_ms);
     simulation->options.reject_bytes_max = reject_bytes_max;
     simulation->rejects.bytes_max = reject_bytes_max;
 }
@@ -210,6 +220,8 @@ void simulation_crash(struct simulation *simulation)
     simulation_disarm(simulation);
     lapse(simulation);
     close_shards(simulation, false);
+    if (one_in(simulation, 4))
+        simulation_verify(simulation);
     simulation->crashes++;
     open_shards(simulation);
 }
@@ -220,6 +232,8 @@ void simulation_restart(struct simulation *simulation)
     simulation_arm(simulation, OPERATION_CLOSE);
     close_shards(simulation, one_in(simulation, 4) ? false : true);
     simulation_disarm(simulation);
+    if (one_in(simulation, 4))
+        simulation_verify(simulation);
     if (one_in(simulation, 2))
         change_options(simulation);
     simulation->restarts++;
@@ -272,6 +286,8 @@ void simulation_begin(struct simulation *simulation)
     memset(simulation->arrival_ms, 0, sizeof(simulation->arrival_ms));
     memset(simulation->arrival_mono_ns, 0, sizeof(simulation->arrival_mono_ns));
     choose_options(simulation);
+    simulation->keeps_window = one_in(simulation, 2);
+    simulation->window_kept_ms = simulation->options.dedup_window_ms;
     open_shards(simulation);
 }
 
@@ -281,6 +297,7 @@ void simulation_end(struct simulation *simulation)
     simulation->rejects_resent += simulation->rejects.resent;
     simulation->rejects_dropped += simulation->rejects.dropped;
     close_shards(simulation, true);
+    simulation_verify(simulation);
     reject_reference_fini(&simulation->rejects);
     reference_fini(&simulation->reference);
     ty_temporary_directory_remove(&simulation->directory);

@@ -83,7 +83,8 @@ static void compare(struct ty_verifier *verifier, uint32_t run, const struct ty_
         if (second >= found->second)
             found->sequence = TY_VERIFY_SETTLED;
     } else if (second < found->second &&
-               SECOND_MS * (found->second - second) <= verifier->options->dedup_window_ms) {
+               SECOND_MS * (found->second - second) <=
+                   verifier->options->dedup_window_ms - TY_VERIFY_ROUNDED_MS) {
         ty_verify_tell(verifier, ty_series_get(&verifier->series, found->series), "",
                        "journal value %" PRIu64
                        ": an id of it counts a second time, run %u remembers it from before",

@@ -43,6 +43,9 @@ struct ty_verify_run {
     uint64_t prefixes[TY_ID_LIST_IDS];
 };
 
+/* What is told must be wrong: remembering by ticks and in runs rounds arrivals up by so much. */
+#define TY_VERIFY_ROUNDED_MS 1000
+
 struct ty_verifier {
     const struct ty_verify_options *options;
     struct ty_verify_counts *counts;
@@ -56,7 +59,6 @@ struct ty_verifier {
     bool has_state, has_rejects, has_database, has_runs;
     /* series */
     struct ty_series_table series;
-    uint64_t next_series;
     bool series_damaged;
     /* journal */
     struct ty_verify_days days;

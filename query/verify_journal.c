@@ -198,7 +198,8 @@ void ty_verify_journal_ends(struct ty_verifier *verifier)
     const struct ty_state_record *state = &verifier->state;
 
     if (verifier->dedup != NULL)
-        verifier->counts->id_window_ms = ty_dedup_gauges(verifier->dedup).window_ms;
+        verifier->counts->id_window_ms =
+            ty_dedup_gauges(verifier->dedup).window_ms + TY_VERIFY_ROUNDED_MS;
     ty_dedup_free(verifier->dedup); /* The memory is used for what comes next. */
     verifier->dedup = NULL;
     if (!verifier->has_state)

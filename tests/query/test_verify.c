@@ -403,7 +403,6 @@ static const struct damaging changes[] = {
     {wrong_quarter, ", with other sums of a series in 2022-12-"},
     {day_of_nobody, "of series 77 is stored, but the series is unknown"},
     {series_twice, "series: series 0 and 6 are of the same customer and workflow"},
-    {series_gap, "series: series 6 is missing: behind it comes series 50"},
     {clock_back, "journal: journal value 22 arrived before the one before it, by 1 ms"},
     {event_of_nobody, "journal: journal value 22 has an event of series 77, which is unknown"},
     {id_twice, "journal: journal value 22: the id 'event-419' counts a second time"},
@@ -442,6 +441,15 @@ Test(verify, finds_nothing_where_nothing_is_wrong)
     cr_assert(counts.uncompared_ids == 0 && counts.id_leftovers == 0);
     cr_assert_eq(counts.stale_reject_ids, 0);
     cr_assert(said.total > 0 && said.done > 0);
+}
+
+/* A first event that was refused for lack of space uses up its series' number. */
+Test(verify, numbers_of_series_may_be_missing)
+{
+    static struct said said;
+
+    change(series_gap);
+    cr_assert_eq(verify_as(0, &said).problems, 0, "%s", said.text);
 }
 
 /* What is not found here is found by a customer, on an invoice. */
@@ -524,7 +532,6 @@ Test(verify, finds_what_is_missing)
     ty_put_u32_be(key, 4);
     delete ("series", key, 4);
     verify_as(0, &said);
-    cr_assert(strstr(said.text, "series 4 is missing") != NULL, "%s", said.text);
     cr_assert(strstr(said.text, "of series 4 is stored, but the series is unknown") != NULL);
 }
 

@@ -68,7 +68,7 @@ static void seal_all(void)
 static void print(void *context, const struct ty_verify_problem *found)
 {
     (void)context;
-    cr_log_error("%s: %s", found->check, found->text);
+    cr_log_info("%s: %s", found->check, found->text);
 }
 
 static void skip(void *context, const char *check, uint64_t done, uint64_t total, uint64_t events)
@@ -125,4 +125,64 @@ Test(verify_ahead, a_run_ends_with_a_journal_value)
     ty_shard_maintain(world.shard);
     counts = verify();
     cr_assert_eq(counts.problems, 0u);
+}
+
+/* --- Ids that come again when they have just left the window --- */
+
+static void send(const char *id)
+{
+    struct ty_event event = ty_world_event(&world, 1, 1, id);
+
+    cr_assert_eq(ty_world_send(&world, &event), TALLY_ACCEPTED);
+}
+
+/* An id comes again at some age, to a shard that takes it at any: how many problems that is. */
+static uint64_t problems_of_age(int64_t age_ms)
+{
+    int64_t window_ms = world.options.dedup_window_ms;
+    uint64_t problems;
+
+    send("stores the time");
+    ty_world_crash(&world);
+    world.options.dedup_window_ms = 0;
+    ty_world_open(&world);
+    ty_world_pass(&world, age_ms);
+    send("again");
+    world.options.dedup_window_ms = window_ms;
+    problems = verify().problems;
+    ty_world_fini(&world);
+    init();
+    return problems;
+}
+
+Test(verify_ahead, what_left_the_window_may_come_again)
+{
+    const int64_t hour_ms = world.options.dedup_window_ms;
+
+    send("again");
+    ty_world_pass(&world, 900);
+    send("in the same second");
+    cr_assert_eq(problems_of_age(hour_ms - 900 + 1), 0u);
+    send("again");
+    ty_world_pass(&world, 900);
+    send("in the same second");
+    cr_assert_eq(problems_of_age(hour_ms - 900 - 1000), 1u);
+}
+
+Test(verify_ahead, what_left_the_window_may_come_again_though_a_run_has_it)
+{
+    const int64_t hour_ms = world.options.dedup_window_ms, sealing_ms = 20 * 2000;
+
+    ty_world_pass(&world, 100);
+    send("again");
+    seal_all();
+    cr_assert_eq(problems_of_age(hour_ms - sealing_ms + 1), 0u);
+    ty_world_pass(&world, 100);
+    send("again");
+    seal_all();
+    cr_assert_eq(problems_of_age(hour_ms - sealing_ms + 800), 0u);
+    ty_world_pass(&world, 100);
+    send("again");
+    seal_all();
+    cr_assert_gt(problems_of_age(hour_ms - sealing_ms - 2000), 0u);
 }

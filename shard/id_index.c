@@ -61,17 +61,9 @@ void ty_id_index_free(struct ty_id_index *index)
     free(index);
 }
 
-/* After `current` has changed. */
-static void map_slots(struct ty_id_index *index)
-{
-    memset(index->run_of_slot, TY_ID_RUNS_MAX, sizeof(index->run_of_slot));
-    for (uint32_t i = 0; i < index->current.count; i++)
-        index->run_of_slot[index->current.runs[i].slot] = (uint8_t)i;
-}
-
 /* --- What there is room for --- */
 
-static uint64_t sealed_ids(const struct ty_sealed_runs *all)
+uint64_t ty_sealed_ids(const struct ty_sealed_runs *all)
 {
     uint64_t ids = 0;
 
@@ -93,7 +85,7 @@ uint64_t ty_id_index_room(const struct ty_id_index *index)
 {
     uint64_t allowed = ids_allowed(index);
 
-    return allowed - TY_MIN(allowed, sealed_ids(&index->next));
+    return allowed - TY_MIN(allowed, ty_sealed_ids(&index->next));
 }
 
 static void drop_oldest(struct ty_sealed_runs *all)
@@ -113,7 +105,7 @@ static void drop_what_has_no_room(struct ty_id_index *index)
 {
     struct ty_sealed_runs *all = &index->current;
 
-    while (all->count > 0 && ids_allowed(index) < sealed_ids(all)) {
+    while (all->count > 0 && ids_allowed(index) < ty_sealed_ids(all)) {
         index->forgotten_early += all->runs[0].record.count;
         index->recorded = false; /* It is written again before the first value goes. */
         drop_oldest(all);
@@ -137,7 +129,7 @@ tally_status ty_id_index_load(struct ty_id_index *index, tally_error *error)
     drop_what_has_no_room(index);
     index->sweeping = true; /* What a crash left. */
     status = ty_id_load(index, error);
-    map_slots(index);
+    ty_id_index_map_slots(index);
     return status;
 }
 
@@ -186,77 +178,12 @@ void ty_id_index_prefetch_near(const struct ty_id_index *index, const struct ty_
     ty_id_map_prefetch_near(&index->map, key);
 }
 
-/* The first page whose first key begins with these bits or larger ones. */
-static uint32_t first_page(const struct ty_sealed_run *run, uint32_t bits)
-{
-    uint32_t low = 0, high = ty_id_run_pages(&run->record);
-
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-
-        if (run->pages[middle] < bits)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* Looks at the pages of a run that can have the id: one, but when keys begin alike. */
-static tally_status find_in_run(const struct ty_id_index *index, const struct ty_sealed_run *run,
-                                const struct ty_key *key, bool *known, struct ty_id *latest,
-                                tally_error *error)
-{
-    uint32_t bits = (uint32_t)(key->high >> 32), count = ty_id_run_pages(&run->record);
-    uint32_t page = first_page(run, bits);
-    tally_status status = TALLY_OK;
-    bool found = false;
-
-    for (page -= page > 0; page < count && run->pages[page] <= bits && !found; page++) {
-        struct ty_id id;
-
-        status = ty_store_find_id(index->store, &run->record, page, key, &found, &id, error);
-        if (status != TALLY_OK)
-            return status;
-        if (found && ty_is_remembered(index, id.arrived_ms) &&
-            (!*known || id.arrived_ms > latest->arrived_ms)) {
-            *latest = id;
-            *known = true;
-        }
-    }
-    return status;
-}
-
-tally_status ty_id_index_find(const struct ty_id_index *index, const struct ty_key *key,
-                              uint64_t content, enum ty_dedup_answer *answer, tally_error *error)
-{
-    tally_status status = TALLY_OK;
-    struct ty_id latest = {.content = 0};
-    bool known = false;
-    uint32_t at = 0;
-    uint8_t slot;
-
-    *answer = ty_dedup_find(index->newest, key, content);
-    if (*answer != TY_DEDUP_NEW)
-        return TALLY_OK;
-    /* More than one run may have it: it came again when the window was shorter, or off. */
-    while (status == TALLY_OK && ty_id_map_find(&index->map, key, &at, &slot)) {
-        uint8_t run = index->run_of_slot[slot];
-
-        if (run != TY_ID_RUNS_MAX)
-            status = find_in_run(index, &index->current.runs[run], key, &known, &latest, error);
-    }
-    if (known)
-        *answer = latest.content == content ? TY_DEDUP_SAME : TY_DEDUP_CONFLICT;
-    return status;
-}
-
 /* --- Gauges --- */
 
 struct ty_id_gauges ty_id_index_gauges(const struct ty_id_index *index)
 {
     struct ty_dedup_gauges newest = ty_dedup_gauges(index->newest);
-    uint64_t sealed = sealed_ids(&index->current);
+    uint64_t sealed = ty_sealed_ids(&index->current);
     int64_t until_ms = index->current.forgotten_until_ms;
     struct ty_id_gauges gauges = {
         .entries = newest.entries + sealed,
@@ -271,22 +198,12 @@ struct ty_id_gauges ty_id_index_gauges(const struct ty_id_index *index)
     return gauges;
 }
 
-/* --- The map's slots --- */
+/* --- Work --- */
 
 static void sweep_again(struct ty_id_index *index)
 {
     index->sweeping = true;
     index->sweep_from = 0;
-}
-
-bool ty_id_index_free_slot(const struct ty_id_index *index, uint8_t *slot)
-{
-    for (unsigned i = 0; i < TY_ID_MAP_SLOTS; i++)
-        if (index->run_of_slot[i] == TY_ID_RUNS_MAX && !index->dead[i]) {
-            *slot = (uint8_t)i;
-            return true;
-        }
-    return false;
 }
 
 void ty_id_index_let_go(struct ty_id_index *index, const struct ty_sealed_run *run)
@@ -297,62 +214,13 @@ void ty_id_index_let_go(struct ty_id_index *index, const struct ty_sealed_run *r
     sweep_again(index);
 }
 
-void ty_map_pass_begin(struct ty_id_index *index)
-{
-    index->pass.active = true;
-    index->pass.part = 0;
-    memcpy(index->pass.dead, index->dead, sizeof(index->dead));
-}
-
-void ty_map_pass_end(struct ty_id_index *index)
-{
-    index->pass.active = false;
-    ty_id_map_trim(&index->map);
-    for (unsigned i = 0; i < TY_ID_MAP_SLOTS; i++)
-        index->dead[i] &= !index->pass.dead[i];
-    index->dead_ids = index->map.count - TY_MIN(index->map.count, sealed_ids(&index->next));
-}
-
-static bool has_dead(const struct ty_id_index *index)
-{
-    for (unsigned i = 0; i < TY_ID_MAP_SLOTS; i++)
-        if (index->dead[i])
-            return true;
-    return false;
-}
-
-/* A pass without a run, where the next one with a run may be far, or cannot begin. It changes
- * nothing that is stored. */
-static void purge_map(struct ty_id_index *index, uint64_t ids)
-{
-    uint8_t slot;
-
-    if (index->seal.active || (!index->pass.active && !has_dead(index)))
-        return;
-    if (!index->pass.active && index->dead_ids * 4 <= index->map.count &&
-        ty_id_index_free_slot(index, &slot))
-        return;
-    if (!index->pass.active)
-        ty_map_pass_begin(index);
-    for (uint64_t spent = 0; spent < ids && index->pass.part < TY_ID_MAP_PARTS;) {
-        spent += index->map.parts[index->pass.part].count / 8 + 1;
-        if (!ty_id_map_rewrite(&index->map, index->pass.part, NULL, 0, index->pass.dead))
-            return; /* The next commit may have more memory. */
-        index->pass.part++;
-    }
-    if (index->pass.part == TY_ID_MAP_PARTS)
-        ty_map_pass_end(index);
-}
-
-/* --- Work --- */
-
 /* Runs whose ids have all left the window go: an arrival may have been rounded up by a second. So
  * do those for which there is no memory any more, since the newest take more of it. */
 static void drop_runs(struct ty_id_index *index)
 {
     while (index->next.count > 0 &&
            (!ty_is_remembered(index, index->next.runs[0].record.last_ms + 1000) ||
-            ids_allowed(index) < sealed_ids(&index->next)))
+            ids_allowed(index) < ty_sealed_ids(&index->next)))
         ty_id_index_drop_oldest(index);
 }
 
@@ -431,7 +299,7 @@ tally_status ty_id_index_work(struct ty_id_index *index, uint64_t accepted, bool
     drop_runs(index);
     if (may_seal)
         status = ty_id_seal_step(index, sealed, done, error);
-    purge_map(index, sealed);
+    ty_id_index_purge_map(index, sealed);
     if (status == TALLY_OK && puts == NULL)
         status = sweep(index, (uint32_t)swept, done, error);
     /* The record is there before the first value is, so that its loss is seen. */
@@ -489,7 +357,7 @@ void ty_id_index_committed(struct ty_id_index *index)
     count_forgotten(index);
     let_go(index, &index->current, &index->next);
     index->current = index->next;
-    map_slots(index);
+    ty_id_index_map_slots(index);
 }
 
 void ty_id_index_reverted(struct ty_id_index *index)

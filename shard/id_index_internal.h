@@ -93,10 +93,17 @@ void ty_id_index_drop_oldest(struct ty_id_index *index);
 /* A run counts no more, or never will: frees what it has in memory; the map still has its ids, and
  * the disk its values. */
 void ty_id_index_let_go(struct ty_id_index *index, const struct ty_sealed_run *run);
+uint64_t ty_sealed_ids(const struct ty_sealed_runs *all);
+
+/* id_slots.c. After `current` has changed. */
+void ty_id_index_map_slots(struct ty_id_index *index);
 /* A slot that is in no use; false: there is none. */
 bool ty_id_index_free_slot(const struct ty_id_index *index, uint8_t *slot);
 /* Begins and ends a pass. Slots that were dead when it began are free when it ends. */
 void ty_map_pass_begin(struct ty_id_index *index);
 void ty_map_pass_end(struct ty_id_index *index);
+/* A pass without a run, where the next one with a run may be far, or cannot begin: a slice of it,
+ * over about so many ids. It changes nothing that is stored. */
+void ty_id_index_purge_map(struct ty_id_index *index, uint64_t ids);
 
 #endif

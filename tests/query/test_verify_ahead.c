@@ -57,6 +57,18 @@ static void store(void)
     cr_assert_not_null(ty_shard_publish(world.shard));
 }
 
+/* Values 1 and 2: the second is open while a second ends that began with the first. */
+static void stay_open_over_a_second(void)
+{
+    prepare("before");
+    store();
+    ty_world_pass(&world, 500);
+    prepare("first");
+    ty_world_pass(&world, 700);
+    prepare("second");
+    store();
+}
+
 static void seal_all(void)
 {
     for (unsigned i = 0; i < 20; i++) {
@@ -97,13 +109,7 @@ Test(verify_ahead, a_commit_that_stays_open_over_a_second)
 {
     struct ty_verify_counts counts;
 
-    prepare("before");
-    store();
-    ty_world_pass(&world, 500);
-    prepare("first");
-    ty_world_pass(&world, 700);
-    prepare("second");
-    store();
+    stay_open_over_a_second();
     seal_all();
     counts = verify();
     cr_assert_eq(counts.sealed_ids, 3u);
@@ -115,13 +121,7 @@ Test(verify_ahead, a_run_ends_with_a_journal_value)
 {
     struct ty_verify_counts counts;
 
-    prepare("before");
-    store();
-    ty_world_pass(&world, 500);
-    prepare("first");
-    ty_world_pass(&world, 700);
-    prepare("second");
-    store();
+    stay_open_over_a_second();
     ty_shard_maintain(world.shard);
     counts = verify();
     cr_assert_eq(counts.problems, 0u);

@@ -23,7 +23,7 @@
 #define EVENTS_MIN 512
 /* So many commits in a row, then one that does maintenance. */
 #define LAUNCHED_MAX 7
-/* A commit's time of arrival is when it was begun: it takes in no more after so long. */
+/* What comes without a time counts when its commit was begun: it takes in no more after so long. */
 #define OPEN_NS_MAX INT64_C(1000000000)
 
 bool ty_shard_is_ahead(const struct ty_shard *shard)
@@ -48,12 +48,22 @@ static bool is_due(const struct ty_shard *shard)
            (shard->ids != NULL && ty_id_index_must_sweep(shard->ids));
 }
 
+/* Nor does it take in what comes in another slot, which would count in a month that was over. */
+static bool is_open(const struct ty_shard *shard)
+{
+    const struct ty_clock *clock = &shard->options.clock;
+    const struct ty_commit *commit = shard->commit;
+
+    return ty_clock_mono_ns(clock) - commit->start_ns < OPEN_NS_MAX &&
+           ty_slot_of_ms(ty_clock_wall_ms(clock)) == ty_slot_of_ms(commit->received_ms);
+}
+
 bool ty_shard_may_prepare(struct ty_shard *shard, const struct ty_part *parts)
 {
     if (!has_only_events(parts) || shard->failed)
         return false;
     if (shard->commit->parts != NULL)
-        return ty_clock_mono_ns(&shard->options.clock) - shard->commit->start_ns < OPEN_NS_MAX;
+        return is_open(shard);
     if (shard->flight == NULL && ty_count_events(parts) < EVENTS_MIN)
         return false;
     return !is_due(shard) && !ty_shard_is_full(shard);

@@ -341,6 +341,18 @@ Test(pipeline, a_commit_does_not_stay_open_for_ever)
     cr_assert_not(ty_shard_may_prepare(world.shard, LOAD(2, "b")));
 }
 
+/* What is used after midnight must not be on the invoice of the month before. */
+Test(pipeline, a_commit_does_not_stay_open_into_the_next_slot)
+{
+    ty_world_pass(&world, TY_MS_PER_SLOT - 2);
+    prepare_and_launch(load_many(0));
+    ty_shard_prepare(world.shard, LOAD(1, "a"));
+    ty_world_pass(&world, 1);
+    cr_assert(ty_shard_may_prepare(world.shard, LOAD(2, "b")));
+    ty_world_pass(&world, 1);
+    cr_assert_not(ty_shard_may_prepare(world.shard, LOAD(2, "b")));
+}
+
 /* A full disk must be told before anything is taken in. */
 Test(pipeline, a_full_shard_takes_nothing_ahead)
 {

@@ -1,60 +1,33 @@
 /*
- * test_verify_ahead.c: what commits that were decided ahead (shard/pipeline.c) leave on disk is
- * what `tally verify` expects there: a false alarm sends an operator to the last backup.
+ * test_verify_ahead.c: what a shard leaves on disk by right, with commits that were decided ahead
+ * (shard/pipeline.c) and ids that came again in time, is what `tally verify` expects there: a false
+ * alarm sends an operator to the last backup.
  */
 #include "query/verify.h"
-#include "tests/support/shard_world.h"
+#include "tests/shard/pipeline_fixture.h"
 
-#include <criterion/criterion.h>
-#include <stdio.h>
-#include <string.h>
-
-#define LOADS 8
-
-static struct ty_world world;
-static struct ty_batch batches[LOADS];
-static struct ty_part parts[LOADS];
-static unsigned loads;
+static unsigned prepared;
 static tally_error problem;
 
-static void init(void)
+static void init_sealing(void)
 {
     ty_world_init(&world);
     world.options.dedup_seal_ids = 1;
-    ty_world_open(&world);
-    ty_shard_maintain(world.shard); /* Looks for leftovers, before anything is sealed. */
+    open_world();
+    prepared = 0;
 }
 
-static void fini(void)
-{
-    for (size_t i = 0; i < LOADS; i++)
-        ty_batch_fini(&batches[i]);
-    ty_world_fini(&world);
-}
-
-TestSuite(verify_ahead, .init = init, .fini = fini);
+TestSuite(verify_ahead, .init = init_sealing, .fini = fini);
 
 static void prepare(const char *id)
 {
-    struct ty_batch *batch = &batches[loads];
-    struct ty_part *part = &parts[loads++];
-    struct ty_event *event = ty_batch_add(batch);
-    uint32_t record = event->record;
-
-    *event = ty_world_event(&world, 1, 1, id);
-    event->record = record;
-    ty_batch_seal(batch, &world.shard->secret);
-    *part = (struct ty_part){.batch = batch, .count = 1};
-    ty_shard_prepare(world.shard, part);
+    ty_shard_prepare(world.shard, LOAD(prepared++, id));
 }
 
 static void store(void)
 {
     cr_assert(ty_shard_launch(world.shard));
-    ty_shard_store(world.shard);
-    ty_shard_land(world.shard);
-    cr_assert_not(ty_shard_launch(world.shard));
-    cr_assert_not_null(ty_shard_publish(world.shard));
+    cr_assert_not_null(finish());
 }
 
 /* Values 1 and 2: the second is open while a second ends that began with the first. */
@@ -151,7 +124,7 @@ static uint64_t problems_of_age(int64_t age_ms)
     world.options.dedup_window_ms = window_ms;
     problems = verify().problems;
     ty_world_fini(&world);
-    init();
+    init_sealing();
     return problems;
 }
 

@@ -146,6 +146,15 @@ enum ty_dedup_answer ty_dedup_find(struct ty_dedup *dedup, const struct ty_key *
                : TY_DEDUP_CONFLICT;
 }
 
+int64_t ty_dedup_arrived_ms(const struct ty_dedup *dedup, const struct ty_key *key)
+{
+    const struct ty_dedup_place *place = probe(dedup, table_of(dedup, key), key);
+
+    TY_ASSERT(place->position != 0);
+    return ty_dedup_log_arrived_ms(&dedup->log,
+                                   ty_dedup_log_position(&dedup->log, place->position));
+}
+
 static unsigned class_of(uint32_t capacity)
 {
     unsigned class = 0;

@@ -70,6 +70,10 @@ void ty_dedup_prefetch(const struct ty_dedup *dedup, const struct ty_key *key);
 enum ty_dedup_answer ty_dedup_find(struct ty_dedup *dedup, const struct ty_key *key,
                                    uint64_t content);
 
+/* ty_dedup_arrived_ms tells when a key arrived that was just found, at the latest: up to a second
+ * after it really did, and more where ty_dedup_go_on() says so. */
+int64_t ty_dedup_arrived_ms(const struct ty_dedup *dedup, const struct ty_key *key);
+
 /* ty_dedup_add remembers a key, replacing what is known of it. False: no memory, nothing changed.
  */
 bool ty_dedup_add(struct ty_dedup *dedup, const struct ty_key *key, uint64_t content);

@@ -46,8 +46,9 @@ struct ty_verify_counts {
     uint64_t uncompared_revisions; /* likewise */
     uint64_t id_runs;              /* sealed runs of remembered ids */
     uint64_t sealed_ids;           /* in them */
-    uint64_t uncompared_ids;   /* ids of the journal that were not looked for in runs, likewise */
-    uint64_t id_leftovers;     /* values of runs that do not count: the server deletes them */
+    uint64_t uncompared_ids; /* ids of the journal that were not looked for in runs, likewise */
+    uint64_t id_leftovers;   /* values of runs that do not count: the server deletes them */
+    uint64_t repeated_ids;   /* that count again, and may have been forgotten before: no problem */
     uint64_t stale_reject_ids; /* entries of the index of rejects that lead to none: harmless */
     int64_t id_window_ms;      /* how far back repeated ids were looked for */
 };

@@ -6,6 +6,14 @@
 
 #include <inttypes.h>
 
+/* Whether an id that counts again may have been forgotten in between, before its time: for lack of
+ * memory, or under a shorter window. */
+static bool may_be_forgotten(const struct ty_verifier *verifier, const struct ty_key *key)
+{
+    return ty_dedup_arrived_ms(verifier->dedup, key) - TY_VERIFY_ROUNDED_MS <=
+           verifier->runs.forgotten_until_ms;
+}
+
 static void check_id(struct ty_verifier *verifier, const struct ty_series *series,
                      uint64_t sequence, struct ty_event *event)
 {
@@ -18,6 +26,10 @@ static void check_id(struct ty_verifier *verifier, const struct ty_series *serie
     ty_event_hash(event, &verifier->database->secret);
     ty_verify_seek_id(verifier, series, sequence, &event->key);
     answer = ty_dedup_find(verifier->dedup, &event->key, event->content);
+    if (answer != TY_DEDUP_NEW && may_be_forgotten(verifier, &event->key)) {
+        verifier->counts->repeated_ids++;
+        answer = TY_DEDUP_NEW;
+    }
     if (answer == TY_DEDUP_NEW)
         (void)ty_dedup_add(verifier->dedup, &event->key, event->content);
     else

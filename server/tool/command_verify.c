@@ -141,6 +141,7 @@ static void add_counts(struct verify *verify, const struct ty_verify_counts *cou
     all->sealed_ids += counts->sealed_ids;
     all->uncompared_ids += counts->uncompared_ids;
     all->id_leftovers += counts->id_leftovers;
+    all->repeated_ids += counts->repeated_ids;
     all->stale_reject_ids += counts->stale_reject_ids;
     all->id_window_ms = TY_MIN(all->id_window_ms, counts->id_window_ms);
 }
@@ -202,6 +203,10 @@ static void print_notes(const struct verify *verify)
         printf("remembered ids: %" PRIu64
                " values of runs that are unfinished or have gone; the server deletes them\n",
                counts->id_leftovers);
+    if (counts->repeated_ids != 0)
+        printf("events whose id had counted before, so early that it may have been forgotten: "
+               "%" PRIu64 "; see --dedup-memory of tallyd\n",
+               counts->repeated_ids);
     if (counts->stale_reject_ids != 0)
         printf("the index of rejects has %" PRIu64
                " entries that lead to none: damaged once; a reject may be kept twice for it\n",
@@ -247,7 +252,7 @@ static bool print_json(const struct verify *verify)
     const struct ty_verify_counts *counts = &verify->counts;
     json_t *document = json_pack(
         "{s:b, s:I, s:O, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:I, s:I, s:I, s:I, s:I}",
+        "s:I, s:I, s:I, s:I, s:I, s:I}",
         "ok", counts->problems == 0, "problem_count", (json_int_t)counts->problems, "problems",
         verify->problems, "shards", (int)verify->shard_count, "series", (json_int_t)counts->series,
         "days", (json_int_t)counts->days, "months", (json_int_t)counts->months, "journal_values",
@@ -258,8 +263,8 @@ static bool print_json(const struct verify *verify)
         (json_int_t)counts->exact, "days_partial", (json_int_t)counts->partial, "days_uncompared",
         (json_int_t)counts->uncompared, "id_runs", (json_int_t)counts->id_runs, "sealed_ids",
         (json_int_t)counts->sealed_ids, "ids_uncompared", (json_int_t)counts->uncompared_ids,
-        "id_leftovers", (json_int_t)counts->id_leftovers, "reject_ids_stale",
-        (json_int_t)counts->stale_reject_ids);
+        "id_leftovers", (json_int_t)counts->id_leftovers, "ids_repeated",
+        (json_int_t)counts->repeated_ids, "reject_ids_stale", (json_int_t)counts->stale_reject_ids);
     bool ok = document != NULL && json_dumpf(document, stdout, JSON_COMPACT) == 0;
 
     putchar('\n');

@@ -81,8 +81,8 @@ class Verify(unittest.TestCase):
         report = json.loads(done.out)
         self.assertEqual((done.code, report["ok"], report["problems"]), (0, True, []))
         self.assertEqual((report["events"], report["days_exact"]), (100, 28))
-        self.assertEqual((report["id_runs"], report["ids_uncompared"], report["reject_ids_stale"]),
-                         (0, 0, 0))
+        self.assertEqual((report["id_runs"], report["ids_uncompared"], report["ids_repeated"],
+                          report["reject_ids_stale"]), (0, 0, 0, 0))
 
     def test_one_flipped_bit_is_named_with_what_to_do(self):
         self.flip_behind(b"event-50", 0)

@@ -67,11 +67,14 @@ static tally_status check_records(struct ty_verifier *verifier, struct ty_databa
 {
     tally_error problem;
     bool found;
-    tally_status status =
-        ty_store_get_database(verifier->store, database, &verifier->has_database, &problem);
+    tally_status status;
 
-    if (status == TALLY_NEWER)
-        return ty_fail(error, status, "%s", problem.message);
+    /* Every commit writes the state, and none the database record, so that one of them tells. */
+    if (ty_audit_is_newer(verifier->store))
+        return ty_fail(error, TALLY_NEWER,
+                       "a newer version of Tally wrote the data, and this one cannot judge it: use "
+                       "that");
+    status = ty_store_get_database(verifier->store, database, &verifier->has_database, &problem);
     if (status != TALLY_OK)
         ty_verify_tell(verifier, NULL, "", "%s", problem.message);
     else if (!verifier->has_database)

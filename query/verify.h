@@ -69,8 +69,9 @@ struct ty_verify_options {
  * *database is what the shard says of the database (zeros if it cannot tell).
  *
  * TALLY_OK: everything could be looked at; counts->problems says whether all is well. Anything
- * else: the rest could not be looked at, and why is in *error: TALLY_CORRUPT, TALLY_NEWER,
- * TALLY_IO, TALLY_NO_MEMORY, TALLY_INVALID (an older version wrote it).
+ * else: the rest could not be looked at, and why is in *error: TALLY_CORRUPT, TALLY_IO,
+ * TALLY_NO_MEMORY, TALLY_INVALID (an older version wrote it), TALLY_NEWER (a newer one: that says
+ * nothing of what is stored).
  */
 tally_status ty_verify_shard(const char *path, const struct ty_verify_options *options,
                              struct ty_database_record *database, struct ty_verify_counts *counts,

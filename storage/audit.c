@@ -256,6 +256,36 @@ tally_status ty_audit_walk(struct ty_store *store, enum ty_audit_tree tree,
                    stat.ms_entries, count < stat.ms_entries ? "fewer are" : "more are");
 }
 
+static bool is_newer(const MDB_val *key, const MDB_val *value)
+{
+    struct ty_reader reader = ty_reader_of(value->mv_data, value->mv_size);
+    uint32_t version = ty_get_u32(&reader);
+    uint64_t checksum = ty_get_u64(&reader);
+
+    return !reader.failed && version > TY_FORMAT_VERSION && (version & 255) > 2 &&
+           checksum ==
+               ty_record_checksum(key->mv_data, key->mv_size, value->mv_data, value->mv_size);
+}
+
+bool ty_audit_is_newer(struct ty_store *store)
+{
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    bool newer = false;
+    MDB_stat stat;
+
+    if (mdb_stat(store->txn, store->meta, &stat) != 0 ||
+        mdb_cursor_open(store->txn, store->meta, &cursor) != 0)
+        return false; /* The walks tell. */
+    for (size_t i = 0; i < stat.ms_entries && !newer; i++) {
+        if (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) != 0)
+            break;
+        newer = is_newer(&key, &value);
+    }
+    mdb_cursor_close(cursor);
+    return newer;
+}
+
 uint64_t ty_audit_bytes(struct ty_store *store)
 {
     uint64_t bytes = 0;

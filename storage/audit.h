@@ -70,6 +70,10 @@ struct ty_audit {
 tally_status ty_audit_walk(struct ty_store *store, enum ty_audit_tree tree,
                            const struct ty_audit *audit, tally_error *error);
 
+/* ty_audit_is_newer tells whether some record is of a newer format than this program knows, and
+ * intact: not one whose version is damaged. */
+bool ty_audit_is_newer(struct ty_store *store);
+
 /* ty_audit_bytes tells about how many bytes all the walks will read. */
 uint64_t ty_audit_bytes(struct ty_store *store);
 

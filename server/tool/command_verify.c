@@ -179,6 +179,11 @@ static bool check_shard(struct verify *verify)
                 strerror(errno));
         return false;
     }
+    if (result.newer) { /* No damage: a copy would not help. */
+        ty_progress_clear(&verify->progress);
+        fprintf(stderr, "tally verify: shard %u: %s\n", verify->shard, result.problem);
+        return false;
+    }
     if (result.problem[0] != '\0')
         complain(verify, "%s", result.problem);
     add_counts(verify, &result.counts);

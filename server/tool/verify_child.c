@@ -19,6 +19,7 @@ struct message {
     uint64_t done, total, events;
     struct ty_verify_counts counts; /* of MESSAGE_END, with the others */
     struct ty_database_record database;
+    tally_status status;
     char why[320];
 };
 
@@ -81,7 +82,8 @@ static void child(int fd, const char *path, struct ty_verify_options options)
     options.context = &fd;
     options.report = say_problem;
     options.progress = say_progress;
-    if (ty_verify_shard(path, &options, &end.database, &end.counts, &error) != TALLY_OK)
+    end.status = ty_verify_shard(path, &options, &end.database, &end.counts, &error);
+    if (end.status != TALLY_OK)
         snprintf(end.why, sizeof(end.why), "%s", error.message);
     say(fd, &end);
     _exit(0);
@@ -138,6 +140,7 @@ static void listen_to(int fd, pid_t pid, const struct ty_verify_child_watch *wat
             ended = true;
             result->counts = message.counts;
             result->database = message.database;
+            result->newer = message.status == TALLY_NEWER;
             memcpy(result->problem, message.why, sizeof(result->problem));
         }
     }

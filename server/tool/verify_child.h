@@ -18,6 +18,7 @@ struct ty_verify_child_watch {
 struct ty_verify_child_result {
     struct ty_verify_counts counts;     /* as far as it came */
     struct ty_database_record database; /* zeros if it is not known */
+    bool newer;                         /* a newer version of Tally is needed; `problem` says so */
     char problem[320];                  /* why the rest could not be looked at; "": all was */
 };
 

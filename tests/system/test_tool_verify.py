@@ -1,10 +1,13 @@
 """`tally verify` as its users run it: a directory that is well, one with damage, one in use; a file
 whose own structure is damaged is a problem that is found, and no crash."""
 
+import ctypes
+import ctypes.util
 import json
 import os
 import pathlib
 import shutil
+import struct
 import tempfile
 import unittest
 
@@ -15,6 +18,17 @@ from tallyd import Server
 CUSTOMER = "6a4be78c-8c4e-4c1e-83fe-5b8fed0ae34c"
 WORKFLOW = "0f6b0a4e-7d0c-4c55-9a53-2f4d3c1c8a10"
 PAGE = 4096
+XXHASH = ctypes.util.find_library("xxhash")
+
+
+def checksum(data, seed=0):
+    hash64 = ctypes.CDLL(XXHASH).XXH3_64bits_withSeed
+    hash64.restype = ctypes.c_uint64
+    return hash64(data, ctypes.c_size_t(len(data)), ctypes.c_uint64(seed))
+
+
+def record_checksum(name, record):
+    return struct.pack("<Q", checksum(record[12:], checksum(record[:4], checksum(name))))
 
 
 def event(number):
@@ -120,6 +134,24 @@ class Verify(unittest.TestCase):
         self.assertEqual(self.in_use.code, 3)
         self.assertIn("is in use by process", self.in_use.err)
         self.assertIn("tally backup", self.in_use.err)
+
+    @unittest.skipUnless(XXHASH, "needs libxxhash")
+    def test_what_a_newer_version_wrote_is_no_damage(self):
+        """As its first commit leaves it: the state is of its format."""
+        data, at, states = bytearray(self.file.read_bytes()), -1, 0
+        while (at := data.find(b"state", at + 1)) >= 0:
+            record = data[at + 5:at + 5 + 44]
+            if bytes(record[4:12]) == record_checksum(b"state", bytes(record)):
+                record[0] += 1
+                record[4:12] = record_checksum(b"state", bytes(record))
+                data[at + 5:at + 5 + 44] = record
+                states += 1
+        self.assertGreater(states, 0)
+        self.file.write_bytes(data)
+        done = tool.run("verify", self.directory)
+        self.assertEqual(done.code, 3, done.out + done.err)
+        self.assertIn("a newer version of Tally wrote the data", done.err)
+        self.assertNotIn("restore", done.out)
 
     def test_no_database(self):
         done = tool.run("verify", os.path.join(self.root, "none"))

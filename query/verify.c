@@ -197,6 +197,10 @@ static void visit_damage(void *context, const struct ty_audit_damage *damage)
         ty_verify_damaged_closing(verifier, damage);
     } else if (damage->tree == TY_AUDIT_IDS) {
         ty_verify_damaged_ids(verifier, damage);
+    } else if (damage->tree == TY_AUDIT_VOIDS) {
+        verifier->marks++;
+        ty_verify_tell(verifier, NULL, "", "the mark of an event of journal value %" PRIu64 ": %s",
+                       damage->number, damage->problem);
     } else if (damage->tree == TY_AUDIT_REJECT_IDS) {
         verifier->counts->stale_reject_ids++;
     } else if (damage->tree == TY_AUDIT_SERIES) {
@@ -234,6 +238,7 @@ static const struct {
 } checks[] = {
     {TY_AUDIT_SERIES, no_end},
     {TY_AUDIT_JOURNAL, ty_verify_journal_ends},
+    {TY_AUDIT_VOIDS, ty_verify_marks_end},
     {TY_AUDIT_IDS, ty_verify_ids_end},
     {TY_AUDIT_BLOCKS, ty_verify_lost_days},
     {TY_AUDIT_REJECTS, check_reject_sums},
@@ -254,6 +259,7 @@ static void run_check(struct ty_verifier *verifier, size_t i)
                                    .revision = ty_verify_revision,
                                    .id_list = ty_verify_id_list,
                                    .id_page = ty_verify_id_page,
+                                   .voided = ty_verify_mark,
                                    .reject_id = visit_reject_id,
                                    .damage = visit_damage,
                                    .progress = progress};

@@ -2,11 +2,11 @@
  * verify.h: whether everything that a shard stores is what was stored, and fits together.
  *
  * Reads the whole file, once: every value against its checksum and its key; the records against the
- * trees; series both ways; the journal's sequences and clocks, and that no id counts twice; days
- * against their slots, months against their days, both against the journal as far back as it
- * reaches; sealed ids against their record and the journal; rejects against their record; closings
- * against the series, revisions against closings, against each other and against the months. What
- * each check does is said where it is (verify.c).
+ * trees; series both ways; the journal's sequences and clocks, and that no id counts twice; its
+ * voids against the marks of events, both ways; days against their slots, months against their
+ * days, both against the journal as far back as it reaches; sealed ids against their record and the
+ * journal; rejects against their record; closings against the series, revisions against closings,
+ * against each other and against the months. What each check does is said where it is (verify.c).
  *
  * Threads: one owner. Nothing else may have the directory open (shard/directory_lock.h). LMDB has
  * no checksums for its own pages: damage in those may end the process by a signal. Who needs to
@@ -20,7 +20,7 @@
 /* Something that is wrong. */
 struct ty_verify_problem {
     char check[16];  /* which check found it: "records", "series", "journal", "blocks", "rejects",
-                        "reject_ids", "closings", "revisions", "ids" */
+                        "reject_ids", "closings", "revisions", "ids", "voids" */
     char text[320];  /* what, where: a sentence without its full stop */
     bool has_series; /* it concerns one series: */
     struct ty_uuid customer;

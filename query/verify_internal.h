@@ -66,6 +66,8 @@ struct ty_verifier {
     uint64_t first_value, next_value, journal_bytes;
     int64_t arrival_ms;
     bool journal_damaged; /* or with records that this program cannot sum */
+    uint64_t void_count;  /* of events that the journal still has */
+    uint64_t marks;       /* of events as void */
     /* remembered ids */
     struct ty_verify_sought_ids sought;
     int64_t sought_base;   /* their seconds count from here */
@@ -105,6 +107,9 @@ void ty_verify_value(void *context, uint64_t sequence, struct ty_journal_cursor 
 /* A value that is there takes its place in the order, damaged or not. */
 void ty_verify_sequence(struct ty_verifier *verifier, uint64_t sequence);
 void ty_verify_journal_ends(struct ty_verifier *verifier);
+/* That no event is marked as void which the journal does not void: every void was looked for. */
+void ty_verify_mark(void *context, const struct ty_journal_place *place);
+void ty_verify_marks_end(struct ty_verifier *verifier);
 
 /* verify_ids.c: sealed runs, and the journal's ids in them. ty_verify_ids_begin() comes behind the
  * records; ty_verify_seek_id() for every event of the journal. */

@@ -127,6 +127,7 @@ static void visit_void(struct ty_verifier *verifier, uint64_t sequence,
     struct ty_verify_day *found;
 
     verifier->counts->voids++;
+    verifier->void_count += record->voided_sequence >= verifier->first_value;
     if (series == NULL) {
         ty_verify_tell(verifier, NULL, "",
                        "journal value %" PRIu64 " has a void of series %u, which is %s", sequence,
@@ -233,4 +234,30 @@ void ty_verify_journal_ends(struct ty_verifier *verifier)
         ty_verify_tell(verifier, NULL, "",
                        "the journal has %" PRIu64 " bytes, the state record says %" PRIu64,
                        verifier->journal_bytes, state->journal_bytes);
+}
+
+/* --- Marks --- */
+
+void ty_verify_mark(void *context, const struct ty_journal_place *place)
+{
+    struct ty_verifier *verifier = context;
+    bool is_there = verifier->first_value != 0 && place->sequence >= verifier->first_value &&
+                    place->sequence < verifier->next_value;
+
+    verifier->marks += is_there;
+    if (!is_there && !verifier->journal_damaged)
+        ty_verify_tell(verifier, NULL, "",
+                       "event %u of series %u in value %" PRIu64
+                       " is marked as void, but the journal has no such value",
+                       place->index, place->series, place->sequence);
+}
+
+/* Each of the voids has a mark, or that was told. */
+void ty_verify_marks_end(struct ty_verifier *verifier)
+{
+    if (verifier->marks > verifier->void_count && !verifier->journal_damaged)
+        ty_verify_tell(verifier, NULL, "",
+                       "%" PRIu64 " events are marked as void, the journal has %" PRIu64
+                       " voids of them",
+                       verifier->marks, verifier->void_count);
 }

@@ -23,6 +23,7 @@ static MDB_dbi tree_of(const struct ty_store *store, enum ty_audit_tree tree)
         [TY_AUDIT_BLOCKS] = store->blocks,     [TY_AUDIT_REJECTS] = store->rejects,
         [TY_AUDIT_CLOSINGS] = store->closings, [TY_AUDIT_REVISIONS] = store->revisions,
         [TY_AUDIT_IDS] = store->id_runs,       [TY_AUDIT_REJECT_IDS] = store->reject_ids,
+        [TY_AUDIT_VOIDS] = store->voids,
     };
 
     return trees[tree];
@@ -30,8 +31,9 @@ static MDB_dbi tree_of(const struct ty_store *store, enum ty_audit_tree tree)
 
 const char *ty_audit_name(enum ty_audit_tree tree)
 {
-    static const char *const names[TY_AUDIT_TREES] = {
-        "series", "journal", "blocks", "rejects", "closings", "revisions", "ids", "reject_ids"};
+    static const char *const names[TY_AUDIT_TREES] = {"series",  "journal",    "blocks",
+                                                      "rejects", "closings",   "revisions",
+                                                      "ids",     "reject_ids", "voids"};
 
     return names[tree];
 }
@@ -42,7 +44,7 @@ static void tell_damage(const struct audit_walk *walk, enum ty_audit_tree tree, 
     struct ty_audit_damage damage = {.tree = tree, .problem = problem, .length = value->mv_size};
     const uint8_t *bytes = key->mv_data;
 
-    if (key->mv_size == 8)
+    if (key->mv_size == 8 || (tree == TY_AUDIT_VOIDS && key->mv_size == TY_VOID_KEY_BYTES))
         damage.number = ty_get_u64_be(bytes);
     else if (key->mv_size >= 4)
         damage.number = ty_get_u32_be(bytes);
@@ -178,6 +180,18 @@ static const char *visit_ids(const struct ty_audit *audit, const MDB_val *key, c
     return problem;
 }
 
+static const char *visit_void(const struct ty_audit *audit, const MDB_val *key,
+                              const MDB_val *value)
+{
+    struct ty_journal_place place;
+    struct ty_void_note note;
+
+    if (!ty_store_read_void(key, value, &place, &note))
+        return "checksum mismatch";
+    audit->voided(audit->context, &place);
+    return NULL;
+}
+
 static const char *visit_reject_id(const struct ty_audit *audit, const MDB_val *key,
                                    const MDB_val *value)
 {
@@ -194,6 +208,7 @@ static const char *(*const visits[TY_AUDIT_TREES])(const struct ty_audit *audit,
     [TY_AUDIT_BLOCKS] = visit_block,     [TY_AUDIT_REJECTS] = visit_reject,
     [TY_AUDIT_CLOSINGS] = visit_closing, [TY_AUDIT_REVISIONS] = visit_revision,
     [TY_AUDIT_IDS] = visit_ids,          [TY_AUDIT_REJECT_IDS] = visit_reject_id,
+    [TY_AUDIT_VOIDS] = visit_void,
 };
 
 /* Keys ascend; one that does not is damaged, even if its value is not. */

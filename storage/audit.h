@@ -22,6 +22,7 @@ enum ty_audit_tree {
     TY_AUDIT_REVISIONS,
     TY_AUDIT_IDS,
     TY_AUDIT_REJECT_IDS,
+    TY_AUDIT_VOIDS,
     TY_AUDIT_TREES
 };
 
@@ -29,8 +30,8 @@ enum ty_audit_tree {
 struct ty_audit_damage {
     enum ty_audit_tree tree;
     const char *problem; /* a phrase: "checksum mismatch" */
-    uint64_t number; /* of the series, the journal value, the reject, the revision, or the run of
-                        remembered ids, by its key */
+    uint64_t number; /* of the series, the journal value (of a void: the event's), the reject, the
+                        revision, or the run of remembered ids, by its key */
     struct ty_uuid customer; /* of a closing or a revision, by its key */
     uint8_t level;           /* of a block: enum ty_level, or what the key has there */
     int32_t period;          /* of a block: day or month, by its key */
@@ -59,6 +60,8 @@ struct ty_audit {
                     uint32_t count);
     void (*id_page)(void *context, uint32_t run, uint32_t page, const struct ty_id *ids,
                     uint32_t count);
+    /* Where an event is that is marked as void. */
+    void (*voided)(void *context, const struct ty_journal_place *place);
     /* An entry of the index of rejects. */
     void (*reject_id)(void *context, const uint8_t identity[TY_REJECT_IDENTITY_BYTES]);
     void (*damage)(void *context, const struct ty_audit_damage *damage);

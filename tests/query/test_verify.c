@@ -389,6 +389,23 @@ static void customers_of_another_shard(struct ty_store *store)
     assert_ok(ty_store_put_database(store, &record, &problem));
 }
 
+/* It counts, and could not be taken out any more. */
+static void void_by_nobody(struct ty_store *store)
+{
+    const struct ty_journal_place place = {.sequence = 1, .series = 0, .index = 0};
+    const struct ty_void_note of = {.sequence = 21, .reason = {"a mistake", 9}};
+
+    assert_ok(ty_store_put_void(store, &place, &of, &problem));
+}
+
+static void void_of_what_was_trimmed(struct ty_store *store)
+{
+    const struct ty_journal_place place = {.sequence = 0, .series = 0, .index = 0};
+    const struct ty_void_note of = {.sequence = 21, .reason = {"a mistake", 9}};
+
+    assert_ok(ty_store_put_void(store, &place, &of, &problem));
+}
+
 static const struct damaging changes[] = {
     {customers_of_another_shard, "series: series 0 lies on shard 0, its customer on shard 1"},
     {replay_from_beyond_the_end, "records: the state record says that blocks lack events from"},
@@ -407,6 +424,8 @@ static const struct damaging changes[] = {
     {clock_back, "journal: journal value 22 arrived before the one before it, by 1 ms"},
     {event_of_nobody, "journal: journal value 22 has an event of series 77, which is unknown"},
     {id_twice, "journal: journal value 22: the id 'event-419' counts a second time"},
+    {void_by_nobody, "voids: 1 events are marked as void, the journal has 0 voids of them"},
+    {void_of_what_was_trimmed, "voids: event 0 of series 0 in value 0 is marked as void"},
     {wrong_reject_count, "rejects: 4 rejects are kept, their record says 5"},
     {wrong_reject_bytes, "rejects: the kept rejects take"},
     {reject_of_the_future, "rejects: there is a reject 4, but the last one is 3"},

@@ -57,6 +57,13 @@ static void add_to_month(struct ty_verifier *verifier, int32_t day,
     ty_total_add(&sum->total, &block->total);
 }
 
+/* Some event is marked as void by a value that cannot be read: any day may have less than what can
+ * be. */
+static bool lacks_voids(const struct ty_verifier *verifier)
+{
+    return verifier->journal_damaged && verifier->marks > verifier->void_count;
+}
+
 static void compare_day(struct ty_verifier *verifier, const struct ty_series *series, int32_t day,
                         const char *date, const struct ty_day_block *block)
 {
@@ -71,7 +78,7 @@ static void compare_day(struct ty_verifier *verifier, const struct ty_series *se
         return;
     }
     found->stored = true;
-    if (found->unsure || found->reported)
+    if (found->unsure || found->reported || lacks_voids(verifier))
         return;
     if (all)
         verifier->counts->exact++;

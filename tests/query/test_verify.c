@@ -631,6 +631,25 @@ Test(verify, takes_voids_out_and_wants_them_marked)
               "%s", said.text);
 }
 
+/* A void that cannot be read took its event out of the day all the same: nobody's invoice is wrong.
+ */
+Test(verify, blames_no_day_for_a_damaged_void)
+{
+    static struct said said;
+    struct ty_store_options options = {.path = path, .read_only = true};
+    struct ty_state_record state;
+    struct ty_store *store;
+
+    void_event(7);
+    assert_ok(ty_store_open(&options, &store, &problem));
+    assert_ok(ty_store_begin(store, &problem));
+    get_state(store, &state);
+    ty_store_close(store);
+    ty_damage_journal_flip(path, state.last_sequence, -1);
+    cr_assert_eq(verify_as(0, &said).problems, 1, "%s", said.text);
+    cr_assert(strstr(said.text, "checksum mismatch") != NULL, "%s", said.text);
+}
+
 /* Too little memory makes the check say less, not something wrong. */
 Test(verify, with_little_memory_it_compares_less_and_says_so)
 {

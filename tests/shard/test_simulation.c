@@ -6,8 +6,9 @@
  * months, failing storage at every step of an open, a commit, a maintenance and a close, disks that
  * stay broken, full maps, crashes, restarts with other options, checkpoints, trims, clocks that
  * jump by an hour, a day and a year, queries of all frequencies and readers of the feed, in random
- * order; and what is stored must pass `tally verify`. What breaks for a user when this fails: an
- * invoice. The seed is printed; `test_shard_simulation SEED [STEPS]` repeats.
+ * order; and what is stored must pass `tally verify`, also in another number of shards. What breaks
+ * for a user when this fails: an invoice. The seed is printed; `test_shard_simulation SEED [STEPS]`
+ * repeats.
  */
 #include <string.h>
 
@@ -94,6 +95,9 @@ static void report(const struct simulation *simulation)
     print("crashes", simulation->crashes);
     print("restarts", simulation->restarts);
     print("ids verified", simulation->verified_ids);
+    print("  verified partly", simulation->verified_partly);
+    print("  ids repeated", simulation->repeated);
+    print("moves", simulation->moves);
     print("opens that failed", simulation->opens_failed);
     print("clock jumps", simulation->jumps);
     print("queries", simulation->queries);
@@ -135,7 +139,9 @@ static void check_coverage(struct simulation *simulation)
               simulation->voids != 0 && simulation->void_again != 0 && simulation->closings != 0 &&
               simulation->closings_refused != 0 && simulation->revisions != 0 &&
               simulation->seals != 0 && simulation->launched != 0 && simulation->withdrawn != 0 &&
-              simulation->lost_in_flight != 0 && simulation->verified_ids != 0,
+              simulation->lost_in_flight != 0 && simulation->verified_ids != 0 &&
+              simulation->verified_partly != 0 && simulation->moves != 0 &&
+              simulation->repeated != 0,
           "the run covers too little");
 }
 

@@ -13,6 +13,7 @@
  *   checks.c   queries and lists against the reference
  *   readers.c  the feed against the reference
  *   disk.c     what is stored, against itself
+ *   moves.c    the same, loaded into other numbers of shards
  *
  * Everything that is wrong prints seed and step, and aborts.
  */
@@ -106,7 +107,7 @@ struct simulation {
     uint64_t voids, void_again;
     uint64_t closings, closings_refused, closing_lists, revisions;
     uint64_t launched, withdrawn, lost_in_flight;
-    uint64_t verified_ids;
+    uint64_t verified_ids, verified_partly, moves, repeated;
     uint64_t hits[OPERATIONS][FAULT_POINTS];
 };
 
@@ -217,6 +218,9 @@ void simulation_commit_ahead(struct simulation *simulation);
 
 /* disk.c: of a database that is closed. */
 void simulation_verify(struct simulation *simulation);
+void simulation_verify_shard(struct simulation *simulation, const char *path, unsigned shard);
+/* moves.c: what is stored lives on in other numbers of shards, which are verified. */
+void simulation_move(struct simulation *simulation);
 
 /* checks.c */
 void simulation_query(struct simulation *simulation);

@@ -296,8 +296,9 @@ void simulation_end(struct simulation *simulation)
     simulation->rejects_kept += simulation->rejects.last_seq;
     simulation->rejects_resent += simulation->rejects.resent;
     simulation->rejects_dropped += simulation->rejects.dropped;
-    close_shards(simulation, true);
+    close_shards(simulation, one_in(simulation, 2));
     simulation_verify(simulation);
+    simulation_move(simulation);
     reject_reference_fini(&simulation->rejects);
     reference_fini(&simulation->reference);
     ty_temporary_directory_remove(&simulation->directory);

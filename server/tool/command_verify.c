@@ -30,6 +30,7 @@ struct verify {
     const struct verify_options *options;
     const char *directory;
     unsigned shard, shard_count;
+    unsigned leftovers; /* of them; empty */
     uint64_t file_bytes[SHARDS_MAX];
     uint64_t before_bytes; /* of the shards that are done */
     uint64_t before_events;
@@ -146,9 +147,25 @@ static void add_counts(struct verify *verify, const struct ty_verify_counts *cou
     all->id_window_ms = TY_MIN(all->id_window_ms, counts->id_window_ms);
 }
 
-/* Shards of one copy belong together. */
-static void compare_records(struct verify *verify, const struct ty_database_record *record)
+/* Where more shards were wanted first, and their creation was interrupted, those that are too many
+ * stay. They are empty, and no server opens them again. */
+static void take_superfluous(struct verify *verify, const struct ty_verify_child_result *result)
 {
+    const struct ty_verify_counts *counts = &result->counts;
+    char text[40];
+
+    if (counts->series == 0 && counts->values == 0 && counts->rejects == 0) {
+        verify->leftovers++;
+        return;
+    }
+    snprintf(text, sizeof(text), "%u", result->database.shard_count);
+    complain(verify, "it is not empty, but the database has %s shards", text);
+}
+
+/* Shards of one copy belong together. */
+static void compare_records(struct verify *verify, const struct ty_verify_child_result *result)
+{
+    const struct ty_database_record *record = &result->database;
     char text[80];
 
     if (record->shard_count == 0)
@@ -159,8 +176,14 @@ static void compare_records(struct verify *verify, const struct ty_database_reco
         complain(verify, "it belongs to another database than %s", "the shards before it");
     snprintf(text, sizeof(text), "%u shards, %u are here", record->shard_count,
              verify->shard_count);
-    if (record->shard_count != verify->shard_count)
+    if (record->shard_count > verify->shard_count)
         complain(verify, "it says that the database has %s", text);
+    snprintf(text, sizeof(text), "%u shards, those before it say %u", record->shard_count,
+             verify->first.shard_count);
+    if (record->shard_count != verify->first.shard_count)
+        complain(verify, "it says that the database has %s", text);
+    if (verify->shard >= record->shard_count)
+        take_superfluous(verify, result);
 }
 
 static bool check_shard(struct verify *verify)
@@ -187,7 +210,7 @@ static bool check_shard(struct verify *verify)
     if (result.problem[0] != '\0')
         complain(verify, "%s", result.problem);
     add_counts(verify, &result.counts);
-    compare_records(verify, &result.database);
+    compare_records(verify, &result);
     verify->before_bytes += verify->file_bytes[verify->shard];
     verify->before_events += result.counts.events;
     return true;
@@ -200,6 +223,10 @@ static void print_notes(const struct verify *verify)
 {
     const struct ty_verify_counts *counts = &verify->counts;
 
+    if (verify->leftovers != 0)
+        printf("shards that are empty and no part of the database: %u, left from when it was "
+               "created\n",
+               verify->leftovers);
     if (counts->id_runs != 0)
         printf("remembered ids: %" PRIu64 " sealed in %" PRIu64 " runs, %" PRIu64
                " of the journal not looked for there for lack of memory\n",

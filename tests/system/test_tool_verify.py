@@ -90,6 +90,26 @@ class Verify(unittest.TestCase):
         self.assertEqual(done.code, 0, done.out + done.err)
         self.assertIn("No problems found.", done.out)
 
+    def test_what_an_interrupted_creation_left(self):
+        """Three shards were wanted, and the first, which comes last, was not made; then two."""
+        directory = os.path.join(self.root, "leftover")
+        with Server("--shards", "3", directory=directory) as server:
+            server.stop()
+        shutil.rmtree(os.path.join(directory, "shard-000"))
+        with Server("--shards", "2", directory=directory) as server:
+            self.assertEqual(server.post([event(1)]).json()["accepted"], 1)
+            server.stop()
+        done = tool.run("verify", directory)
+        self.assertEqual(done.code, 0, done.out + done.err)
+        self.assertIn("no part of the database: 1, ", done.out)
+        used = next(shard for shard in ("shard-000", "shard-001")
+                    if b"event-1" in pathlib.Path(directory, shard, "data.mdb").read_bytes())
+        shutil.rmtree(os.path.join(directory, "shard-002"))
+        shutil.copytree(os.path.join(directory, used), os.path.join(directory, "shard-002"))
+        done = tool.run("verify", directory)
+        self.assertEqual(done.code, 1, done.out + done.err)
+        self.assertIn("shard 2, shard: it is not empty, but the database has 2 shards", done.out)
+
     def test_as_json(self):
         done = tool.run("verify", self.directory, "--json")
         report = json.loads(done.out)

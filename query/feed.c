@@ -213,9 +213,10 @@ static bool read_value(void *context, uint64_t sequence, struct ty_journal_curso
 /* --- Shards --- */
 
 /* Which values there are. A damaged header of the first is met again, and told, when it is read. */
-static tally_status read_extent(struct reader *reader, struct ty_journal_extent *extent)
+static tally_status read_extent(struct ty_snapshot *snapshot, struct ty_journal_extent *extent,
+                                tally_error *error)
 {
-    tally_status status = ty_snapshot_journal_extent(reader->snapshot, extent, reader->error);
+    tally_status status = ty_snapshot_journal_extent(snapshot, extent, error);
 
     return status == TALLY_CORRUPT && extent->first != 0 ? TALLY_OK : status;
 }
@@ -248,7 +249,7 @@ static tally_status settle(struct reader *reader, const struct ty_journal_extent
 static tally_status read_journal(struct reader *reader)
 {
     struct ty_journal_extent extent;
-    tally_status status = read_extent(reader, &extent);
+    tally_status status = read_extent(reader->snapshot, &extent, reader->error);
 
     if (status == TALLY_OK)
         status = settle(reader, &extent);
@@ -295,10 +296,8 @@ static tally_status begin(const struct ty_database *database, struct ty_feed_cur
     status = ty_snapshot_begin(store, &snapshot, error);
     if (status != TALLY_OK)
         return status;
-    status = ty_snapshot_journal_extent(snapshot, &extent, error);
+    status = read_extent(snapshot, &extent, error);
     ty_snapshot_end(store, snapshot);
-    if (status == TALLY_CORRUPT && extent.first != 0)
-        status = TALLY_OK;
     if (status == TALLY_OK)
         cursor->sequences[shard] = oldest(&extent);
     return status;

@@ -43,7 +43,7 @@ struct ty_id_index *ty_id_index_new(const struct ty_id_index_options *options,
         return NULL;
     }
     index->options.seal_ids = seal_ids(index);
-    memset(index->run_of_slot, TY_ID_RUNS_MAX, sizeof(index->run_of_slot));
+    ty_id_index_map_slots(index);
     return index;
 }
 

@@ -6,8 +6,8 @@
 #include "query/usage.h"
 #include "query/verify.h"
 #include "shard/id_index.h"
-#include "storage/dump.h"
 #include "storage/snapshot.h"
+#include "tests/support/dump_move.h"
 #include "tests/support/random.h"
 #include "tests/support/shard_world.h"
 
@@ -30,78 +30,23 @@ static tally_error problem;
 
 /* --- Moving --- */
 
-static bool append_to(void *context, const void *data, size_t length)
-{
-    ty_buffer_append(context, data, length);
-    return true;
-}
-
-static bool go_on(void *context, uint64_t bytes, uint64_t entries)
-{
-    (void)context;
-    (void)bytes;
-    (void)entries;
-    return true;
-}
-
-static const struct ty_copy_watch watch = {go_on, NULL};
-
-static void dump(const struct ty_world *from, unsigned shards, struct ty_buffer *out)
-{
-    const struct ty_dump_sink sink = {append_to, out};
-    struct ty_outside *views[8];
-    uint64_t entries;
-
-    for (unsigned i = 0; i < TY_MAX(shards, 1u); i++) {
-        char path[2048];
-
-        snprintf(path, sizeof(path), "%s/shard-%03u", from->directory.path, i);
-        assert_ok(ty_outside_open(shards == 0 ? from->directory.path : path, TY_OUTSIDE_SHARED, 0,
-                                  &views[i], &problem));
-    }
-    assert_ok(ty_dump_write(views, TY_MAX(shards, 1u), &watch, &sink, &entries, &problem));
-    for (unsigned i = 0; i < TY_MAX(shards, 1u); i++)
-        ty_outside_close(views[i]);
-}
-
-static ssize_t read_dump(void *context, void *data, size_t length)
-{
-    struct ty_text *left = context;
-    size_t got = TY_MIN(length, left->length);
-
-    memcpy(data, left->data, got);
-    left->data += got;
-    left->length -= got;
-    return (ssize_t)got;
-}
-
 /* Moves the database of a world (`from_shards` 0: its one shard, without a database) into the empty
  * directory of another. */
 static tally_status try_move(const struct ty_world *from, unsigned from_shards, struct ty_world *to,
                              unsigned shards)
 {
-    struct ty_buffer bytes = {0};
-    struct ty_text left;
-    struct ty_dump_reader reader = {.read = read_dump, .context = &left};
-    struct ty_dump_record record;
-    struct ty_load *load = ty_load_open(to->directory.path, shards);
-    tally_status status = TALLY_OK;
-    uint64_t entries;
-    bool found = true;
+    char paths[TY_MOVE_SHARDS_MAX][2048];
+    const char *views[TY_MOVE_SHARDS_MAX] = {from->directory.path};
+    tally_status status;
+    bool dumped;
 
-    dump(from, from_shards, &bytes);
-    left = (struct ty_text){bytes.data, bytes.length};
-    while (found && status == TALLY_OK) {
-        assert_ok(ty_dump_next(&reader, &record, &found, &problem));
-        if (found)
-            status = ty_load_record(load, &record, &problem);
+    for (unsigned i = 0; i < from_shards; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "%s/shard-%03u", from->directory.path, i);
+        views[i] = paths[i];
     }
-    if (status == TALLY_OK)
-        status = ty_load_finish(load, &watch, &entries, &problem);
-    cr_assert_eq(ty_load_shards(load), shards);
-    ty_load_close(load);
-    ty_dump_reader_fini(&reader);
-    ty_buffer_fini(&bytes);
+    status = ty_move_shards(views, TY_MAX(from_shards, 1u), to->directory.path, shards, &dumped,
+                            &problem);
+    cr_assert(dumped, "%s", problem.message);
     return status;
 }
 

@@ -3,11 +3,10 @@
  * (shard/pipeline.c) and ids that came again in time, is what `tally verify` expects there: a false
  * alarm sends an operator to the last backup.
  */
-#include "query/verify.h"
+#include "tests/query/verify_world.h"
 #include "tests/shard/pipeline_fixture.h"
 
 static unsigned prepared;
-static tally_error problem;
 
 static void init_sealing(void)
 {
@@ -50,30 +49,10 @@ static void seal_all(void)
     }
 }
 
-static void print(void *context, const struct ty_verify_problem *found)
-{
-    (void)context;
-    cr_log_info("%s: %s", found->check, found->text);
-}
-
-static void skip(void *context, const char *check, uint64_t done, uint64_t total, uint64_t events)
-{
-    (void)context, (void)check, (void)done, (void)total, (void)events;
-}
-
 static struct ty_verify_counts verify(void)
 {
-    const struct ty_verify_options options = {.dedup_window_ms = world.options.dedup_window_ms,
-                                              .memory_bytes = 32 << 20,
-                                              .report = print,
-                                              .progress = skip};
-    struct ty_database_record database;
-    struct ty_verify_counts counts;
-
     ty_world_close(&world);
-    cr_assert_eq(ty_verify_shard(world.options.path, &options, &database, &counts, &problem),
-                 TALLY_OK, "%s", problem.message);
-    return counts;
+    return verify_world(&world);
 }
 
 /* A commit that takes in more while the disk works is one journal value with one time of arrival,

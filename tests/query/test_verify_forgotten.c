@@ -2,10 +2,8 @@
  * test_verify_forgotten.c: ids that were forgotten before their time, for lack of memory, may count
  * again: `tally verify` takes that for what it is, and not for damage.
  */
-#include "query/verify.h"
-#include "tests/support/shard_world.h"
+#include "tests/query/verify_world.h"
 
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +12,6 @@
 #define LITTLE      UINT64_C(3500) /* for 500 sealed ids */
 
 static struct ty_world world;
-static tally_error problem;
 
 static void init(void)
 {
@@ -61,37 +58,12 @@ static void fill(unsigned from, unsigned until)
     }
 }
 
-static void note(void *context, const struct ty_verify_problem *found)
-{
-    (void)context;
-    cr_log_info("%s: %s", found->check, found->text);
-}
-
-static void skip(void *context, const char *check, uint64_t done, uint64_t total, uint64_t events)
-{
-    (void)context, (void)check, (void)done, (void)total, (void)events;
-}
-
-static struct ty_verify_counts verify(void)
-{
-    const struct ty_verify_options options = {.dedup_window_ms = world.options.dedup_window_ms,
-                                              .memory_bytes = 32 << 20,
-                                              .report = note,
-                                              .progress = skip};
-    struct ty_database_record database;
-    struct ty_verify_counts counts;
-
-    cr_assert_eq(ty_verify_shard(world.options.path, &options, &database, &counts, &problem),
-                 TALLY_OK, "%s", problem.message);
-    return counts;
-}
-
 /* A start with less memory drops the oldest runs. */
 static void forget_some(void)
 {
     fill(0, 2000);
     ty_world_close(&world);
-    cr_assert_eq(verify().problems, 0u);
+    cr_assert_eq(verify_world(&world).problems, 0u);
     world.options.dedup_memory_bytes = LITTLE;
     ty_world_open(&world);
 }
@@ -105,7 +77,7 @@ Test(verify_forgotten, what_a_start_had_no_memory_for_may_come_again)
     cr_assert_eq(send(0), TALLY_DUPLICATE);
     cr_assert_eq(send(1999), TALLY_DUPLICATE);
     ty_world_crash(&world);
-    counts = verify();
+    counts = verify_world(&world);
     cr_assert_eq(counts.problems, 0u);
     cr_assert_eq(counts.repeated_ids, 1u);
 }
@@ -127,8 +99,8 @@ Test(verify_forgotten, what_was_not_forgotten_may_not)
     forget_some();
     cr_assert_eq(send(2000), TALLY_ACCEPTED);
     count_again_without_ids(2000);
-    cr_assert_gt(verify().problems, 0u);
-    cr_assert_eq(verify().repeated_ids, 0u);
+    cr_assert_gt(verify_world(&world).problems, 0u);
+    cr_assert_eq(verify_world(&world).repeated_ids, 0u);
 }
 
 Test(verify_forgotten, what_was_forgotten_may_come_again_once)
@@ -136,6 +108,6 @@ Test(verify_forgotten, what_was_forgotten_may_come_again_once)
     forget_some();
     cr_assert_eq(send(0), TALLY_ACCEPTED);
     count_again_without_ids(0);
-    cr_assert_eq(verify().problems, 1u);
-    cr_assert_eq(verify().repeated_ids, 1u);
+    cr_assert_eq(verify_world(&world).problems, 1u);
+    cr_assert_eq(verify_world(&world).repeated_ids, 1u);
 }

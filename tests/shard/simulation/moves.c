@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "engine/calendar.h"
-#include "storage/dump.h"
 #include "storage/partition.h"
 #include "tests/shard/simulation/simulation.h"
+#include "tests/support/dump_move.h"
 
 #define MOVED_MAX  5 /* shards */
 #define MOVES_MAX  2
@@ -17,86 +17,29 @@
 
 /* --- Moving --- */
 
-static bool append(void *context, const void *data, size_t length)
-{
-    ty_buffer_append(context, data, length);
-    return true;
-}
-
-static bool go_on(void *context, uint64_t bytes, uint64_t entries)
-{
-    (void)context, (void)bytes, (void)entries;
-    return true;
-}
-
-static const struct ty_copy_watch watch = {go_on, NULL};
-
-static ssize_t read_dump(void *context, void *data, size_t length)
-{
-    struct ty_text *left = context;
-    size_t got = TY_MIN(length, left->length);
-
-    memcpy(data, left->data, got);
-    left->data += got;
-    left->length -= got;
-    return (ssize_t)got;
-}
-
 static void path_of(const char *directory, unsigned shard, char path[PATH_BYTES])
 {
     snprintf(path, PATH_BYTES, "%.120s/shard-%03u", directory, shard);
-}
-
-static void dump(struct simulation *simulation, const char *from, unsigned count,
-                 struct ty_buffer *bytes)
-{
-    const struct ty_dump_sink sink = {append, bytes};
-    struct ty_outside *views[MOVED_MAX];
-    tally_error error = {""};
-    uint64_t entries;
-    char path[PATH_BYTES];
-
-    for (unsigned i = 0; i < count; i++) {
-        path_of(from, i, path);
-        CHECK(simulation,
-              ty_outside_open(path, TY_OUTSIDE_SHARED, 0, &views[i], &error) == TALLY_OK, "%s",
-              error.message);
-    }
-    CHECK(simulation, ty_dump_write(views, count, &watch, &sink, &entries, &error) == TALLY_OK,
-          "%s", error.message);
-    for (unsigned i = 0; i < count; i++)
-        ty_outside_close(views[i]);
 }
 
 /* False: the new shards would have more runs of ids than they can. */
 static bool move(struct simulation *simulation, const char *from, unsigned from_count,
                  const char *to, unsigned count)
 {
-    struct ty_buffer bytes = {0};
-    struct ty_text left;
-    struct ty_dump_reader reader = {.read = read_dump, .context = &left};
-    struct ty_dump_record record;
-    struct ty_load *load = ty_load_open(to, count);
-    tally_status status = TALLY_OK;
+    char paths[MOVED_MAX][PATH_BYTES];
+    const char *views[MOVED_MAX];
     tally_error error = {""};
-    uint64_t entries;
-    bool found = true;
+    tally_status status;
+    bool dumped;
 
-    dump(simulation, from, from_count, &bytes);
-    left = (struct ty_text){bytes.data, bytes.length};
-    while (found && status == TALLY_OK) {
-        CHECK(simulation, ty_dump_next(&reader, &record, &found, &error) == TALLY_OK, "%s",
-              error.message);
-        if (found)
-            status = ty_load_record(load, &record, &error);
+    for (unsigned i = 0; i < from_count; i++) {
+        path_of(from, i, paths[i]);
+        views[i] = paths[i];
     }
-    if (status == TALLY_OK)
-        status = ty_load_finish(load, &watch, &entries, &error);
-    CHECK(simulation, status == TALLY_OK || strstr(error.message, "runs of remembered") != NULL,
+    status = ty_move_shards(views, from_count, to, count, &dumped, &error);
+    CHECK(simulation,
+          status == TALLY_OK || (dumped && strstr(error.message, "runs of remembered") != NULL),
           "%s", error.message);
-    ty_load_close(load);
-    ty_dump_reader_fini(&reader);
-    ty_buffer_fini(&bytes);
     return status == TALLY_OK;
 }
 
